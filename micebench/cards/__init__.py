@@ -1,0 +1,18 @@
+"""Cards: small YAML files that describe a task, a judge or an editor."""
+
+from micebench.cards.load import CardFolders, card_hash, find_cards, load_card
+from micebench.cards.resolve import resolve
+from micebench.cards.schema import Card, DataSource, EditorCard, JudgeCard, TaskCard
+
+__all__ = [
+    "Card",
+    "CardFolders",
+    "DataSource",
+    "EditorCard",
+    "JudgeCard",
+    "TaskCard",
+    "card_hash",
+    "find_cards",
+    "load_card",
+    "resolve",
+]

@@ -1,0 +1,106 @@
+"""Find, read, check and hash cards.
+
+Folders are searched in this order: those given with --cards, the ones of installed plug-ins (entry point
+group ``micebench.cards``: a function or string giving a folder), the ones that ship with micebench.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from micebench.cards.schema import Card, EditorCard, JudgeCard, TaskCard
+from micebench.errors import CardError, nearest
+
+CardFolders = Sequence[Path]
+C = TypeVar("C", bound=Card)
+_ROOMS: dict[type[Card], tuple[str, str, str]] = {
+    TaskCard: ("task", "tasks", "task.yaml"),
+    JudgeCard: ("judge", "judges", "judge.yaml"),
+    EditorCard: ("model", "baselines", "editor.yaml"),
+}
+
+
+@cache
+def _shipped() -> Path:
+    """The wheel's copy of the card folders, or the repository's in an editable install."""
+    package = Path(__file__).resolve().parent.parent
+    return package / "_cards" if (package / "_cards").is_dir() else package.parent
+
+
+def _folders(extra: CardFolders) -> list[Path]:
+    plugins: list[Path] = []
+    for entry in entry_points(group="micebench.cards"):
+        target = entry.load()
+        plugins.append(Path(target() if callable(target) else target))
+    return [*map(Path, extra), *plugins, _shipped()]
+
+
+def find_cards(kind: type[C], extra: CardFolders = ()) -> dict[str, Path]:
+    """Card id -> path of the YAML file, for every card of this kind. Earlier folders win."""
+    _, room, filename = _ROOMS[kind]
+    found: dict[str, Path] = {}
+    for folder in _folders(extra):
+        for path in sorted((folder / room).glob(f"*/{filename}")):
+            found.setdefault(path.parent.name, path)
+    return found
+
+
+def load_card(kind: type[C], name: str, extra: CardFolders = ()) -> C:
+    """Load a card by id, or by the path of its YAML file.
+
+    Raises:
+        CardError: unknown id (with the nearest names), unreadable YAML, unknown or wrong keys.
+    """
+    word, _, filename = _ROOMS[kind]
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} or path.is_dir():
+        path = path / filename if path.is_dir() else path
+        if not path.is_file():
+            raise CardError(f"no {word} card at {path}")
+        return _read(kind, path)
+    found = find_cards(kind, extra)
+    if name not in found:
+        raise CardError(f"unknown {word} {name!r}: {nearest(name, found)}")
+    card = _read(kind, found[name])
+    if card.id != name:
+        raise CardError(f"{found[name]}: id is {card.id!r}, but the folder is called {name!r}; make them equal")
+    return card
+
+
+def _read(kind: type[C], path: Path) -> C:
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CardError(f"{path}: cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        raise CardError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(fields, dict):
+        raise CardError(f"{path}: a card is a mapping of keys to values")
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise CardError(f"{path}: {_explain(error, kind)}") from error
+
+
+def _explain(error: ValidationError, kind: type[Card]) -> str:
+    parts: list[str] = []
+    for problem in error.errors():
+        where = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
+            parts.append(f"unknown key {where!r}; {nearest(where, kind.model_fields, limit=20)}")
+        else:
+            parts.append(f"{where}: {problem['msg']}")
+    return "; ".join(parts)
+
+
+def card_hash(card: Card) -> str:
+    """sha256 (hex) over everything the card says, independent of key order and layout of the file."""
+    canonical = json.dumps(card.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,73 @@
+"""What a card may say. Unknown keys are errors; a card's hash covers everything it says."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from micebench.verdicts import MetricName
+
+Domain = Literal["mini", "photo"]
+"""mini: rendered scenes of micebench.mini; photo: photographs."""
+
+
+class Card(BaseModel):
+    """Fields every card has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="name used on the command line")
+    version: int = Field(default=1, ge=1, description="raised with every change that moves scores")
+    description: str = Field(description="one line shown by `micebench list`")
+    domain: Domain
+
+
+class DataSource(BaseModel):
+    """Where a task's sessions come from: built in, a local folder (--data DIR), or the hub."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repo: str | None = Field(default=None, description="HF dataset repository, e.g. leigangqu/MSE-Bench")
+    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$", description="pinned commit")
+    files: list[str] = Field(default_factory=list, description="annotation files, relative to the folder")
+
+
+class TaskCard(Card):
+    """A set of sessions plus the protocol for running and scoring them."""
+
+    adapter: str = Field(description="module:function that yields sessions")
+    options: dict[str, Any] = Field(default_factory=dict, description="arguments of the adapter")
+    data: DataSource | None = Field(default=None, description="None: the adapter makes its own data")
+    judge: str | None = Field(description="default judge card; None: only human judgement is published")
+    sessions: int | None = Field(default=None, ge=1, description="expected number of sessions")
+    turns: int = Field(ge=1, description="largest number of turns of a session")
+    fingerprint: str | None = Field(default=None, description="sha256 over all sessions, checked on loading")
+    content_consistency: Literal["edival", "mice"] = Field(
+        default="edival",
+        description="edival: (mean object + mean background)/2 over their own valid sets; "
+        "mice: mean over items of the mean of the available parts",
+    )
+    same_size: bool = Field(default=True, description="an edit must have its input's width and height")
+    citation: str = ""
+
+
+class JudgeCard(Card):
+    """Who scores, what, and how."""
+
+    judge: str = Field(description="module:class, called with the card")
+    metrics: list[MetricName] = Field(min_length=1)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class EditorCard(Card):
+    """An editor: how it is built and what it is allowed to see."""
+
+    editor: str = Field(description="module:class, called with the card")
+    options: dict[str, Any] = Field(default_factory=dict)
+    context: Literal["last", "history", "composed"] = Field(
+        default="last",
+        description="last: current instruction and image; history: all of them; "
+        "composed: the source image and all instructions joined",
+    )
+    batch: int = Field(default=16, ge=1, description="requests per call")
+    weights: str | None = Field(default=None, description="folder of weights, relative to the card")
+    licence: str = ""

@@ -1,0 +1,33 @@
+"""Errors a user can act on. The command line prints them as one line, without a traceback."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class MicebenchError(Exception):
+    """Something the user can mend. The message names what was found, where, and the remedy."""
+
+
+class CardError(MicebenchError):
+    """A card is missing, malformed or does not fit the others it is used with."""
+
+
+class DataError(MicebenchError):
+    """A session file, a row or an image cannot be used."""
+
+
+class EditorError(MicebenchError):
+    """An editor returned something that is not an image of the session."""
+
+
+class RunError(MicebenchError):
+    """A run directory does not fit what is asked of it."""
+
+
+def nearest(name: str, known: Iterable[str], *, limit: int = 12) -> str:
+    """``"did you mean 'x'? known: ..."`` for an unknown `name`, for use at the end of an error line."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {', '.join(repr(c) for c in close)}? " if close else ""
+    shown = ", ".join(names[:limit]) + (f", ... ({len(names)} in all)" if len(names) > limit else "")
+    return f"{hint}known: {shown or 'none'}"
