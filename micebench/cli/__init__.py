@@ -1,0 +1,60 @@
+"""The command line: one file per verb; heavy imports live inside the verbs."""
+
+import sys
+
+import typer
+
+
+def build_app() -> typer.Typer:
+    """The typer app with every verb."""
+    from micebench.cli.check import check
+    from micebench.cli.compare import compare
+    from micebench.cli.judge import judge
+    from micebench.cli.list import list_cards
+    from micebench.cli.plan import plan
+    from micebench.cli.report import report
+    from micebench.cli.run import run
+
+    app = typer.Typer(
+        name="micebench",
+        help="Evaluate multi-turn image editing: sessions in, trustworthy numbers out.",
+        epilog="Start with: micebench run --model oracle",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_version)
+    app.command("run", rich_help_panel="Measure")(run)
+    app.command("judge", rich_help_panel="Measure")(judge)
+    app.command("plan", rich_help_panel="Measure")(plan)
+    app.command("report", rich_help_panel="Read")(report)
+    app.command("compare", rich_help_panel="Read")(compare)
+    app.command("check", rich_help_panel="Prepare")(check)
+    app.command("list", rich_help_panel="Prepare")(list_cards)
+    return app
+
+
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    if version:
+        from micebench import __version__
+
+        typer.echo(f"micebench {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: an error a user can mend is one line on stderr, never a traceback."""
+    from micebench.errors import MicebenchError
+
+    try:
+        build_app()()
+    except MicebenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to resume", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,52 @@
+"""``micebench list``: the cards that can be named on the command line."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Kind(StrEnum):
+    TASKS = "tasks"
+    MODELS = "models"
+    JUDGES = "judges"
+
+
+def list_cards(
+    kind: Annotated[Kind | None, typer.Argument(help="Only this kind.", show_default="all")] = None,
+    cards: Annotated[
+        list[Path] | None, typer.Option("--cards", help="Folder with more cards (repeatable).")
+    ] = None,
+) -> None:
+    """List tasks, models and judges.
+
+    Examples:
+
+      micebench list
+
+      micebench list models --cards my-cards/
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from micebench.cards import EditorCard, JudgeCard, TaskCard, find_cards, load_card
+    from micebench.errors import CardError
+
+    console = Console()
+    for name, card_type in ((Kind.TASKS, TaskCard), (Kind.MODELS, EditorCard), (Kind.JUDGES, JudgeCard)):
+        if kind not in (None, name):
+            continue
+        table = Table(title=name.value, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table.add_column("name", style="cyan", no_wrap=True)
+        table.add_column("world", no_wrap=True)
+        table.add_column("what it is")
+        for card_id in sorted(find_cards(card_type, cards or ())):
+            try:
+                card = load_card(card_type, card_id, cards or ())
+                table.add_row(escape(card.id), card.domain, escape(card.description))
+            except CardError as error:
+                table.add_row(escape(card_id), "-", f"[red]{escape(str(error))}[/red]")
+        console.print(table)
+        console.print()

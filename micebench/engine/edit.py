@@ -1,0 +1,175 @@
+"""The session loop: turn k edits the output of turn k-1. Knows no store, so that it runs anywhere."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from micebench.editors.base import Editor, EditRequest
+from micebench.engine.images import decode_png, to_png
+from micebench.errors import EditorError
+from micebench.store.keys import derive_seed, sha256
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What holds for every edit of a run.
+
+    Attributes:
+        task: task id; with the base seed it seeds every edit.
+        context: last | history | composed (see `EditRequest`).
+        same_size: an edit must have its input's width and height.
+    """
+
+    task: str
+    context: str
+    seed: int
+    same_size: bool
+
+
+@dataclass(slots=True)
+class Chain:
+    """One session (and repeat) to be edited.
+
+    Attributes:
+        row: position in the run.
+        session: id.
+        instructions: as the user wrote them, all turns.
+        source: PNG of the source image, or None if it cannot be read.
+        fault: why there is no source.
+        kept: turn -> (PNG, sha256 of the outputs it was made from) of the edits that need not be made again.
+    """
+
+    row: int
+    session: str
+    repeat: int
+    instructions: tuple[str, ...]
+    source: bytes | None
+    fault: str = ""
+    kept: dict[int, tuple[bytes, tuple[str, ...]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One edit that was made: PNG bytes, or why there are none."""
+
+    row: int
+    turn: int
+    seed: int
+    png: bytes | None
+    reason: str = ""
+
+
+class _Walk:
+    """A chain on its way through the turns."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.stopped = False
+        self.images: list[Image] = [decode_png(chain.source)] if chain.source is not None else []
+        self.hashes: list[str] = []
+
+    def advance(self, png: bytes) -> None:
+        self.images.append(decode_png(png))
+        self.hashes.append(sha256(png))
+
+
+def run_chains(editor: Editor, chains: Sequence[Chain], protocol: Protocol) -> Iterator[list[Outcome]]:
+    """Edit the chains together, one editor call per turn; yields the new edits of each call.
+
+    An edit that fails stops its chain; the others go on. What is yielded is never taken back.
+    """
+    walks = [_Walk(chain) for chain in chains]
+    unreadable = [walk for walk in walks if walk.chain.source is None]
+    for walk in unreadable:
+        walk.stopped = True
+    if unreadable:
+        yield [
+            Outcome(walk.chain.row, 1, _seed(walk.chain, 1, protocol), None, walk.chain.fault)
+            for walk in unreadable
+        ]
+    for turn in range(1, max((len(chain.instructions) for chain in chains), default=0) + 1):
+        asked: list[_Walk] = []
+        for walk in walks:
+            if walk.stopped or turn > len(walk.chain.instructions):
+                continue
+            kept = walk.chain.kept.get(turn)
+            if kept is not None and kept[1] == inputs(walk.hashes, turn, protocol.context):
+                walk.advance(kept[0])
+            else:
+                asked.append(walk)
+        if not asked:
+            continue
+        outcomes = _edit(editor, asked, turn, protocol)
+        for walk, outcome in zip(asked, outcomes, strict=True):
+            if outcome.png is None:
+                walk.stopped = True
+            else:
+                walk.advance(outcome.png)
+        yield outcomes
+
+
+def inputs(hashes: Sequence[str], turn: int, context: str) -> tuple[str, ...]:
+    """sha256 of the earlier outputs an edit of this turn is made from."""
+    if context == "composed":
+        return ()
+    return tuple(hashes[: turn - 1] if context == "history" else hashes[max(0, turn - 2) : turn - 1])
+
+
+def request(walk: _Walk, turn: int, protocol: Protocol) -> EditRequest:
+    """What the editor is told; images are copies, so that an editor may draw on them."""
+    chain = walk.chain
+    if protocol.context == "history":
+        instructions, images = chain.instructions[:turn], walk.images[:turn]
+    elif protocol.context == "composed":
+        said = [text.rstrip(" .") for text in chain.instructions[: turn - 1]]
+        instructions, images = (". ".join([*said, chain.instructions[turn - 1]]),), walk.images[:1]
+    else:
+        instructions, images = (chain.instructions[turn - 1],), walk.images[turn - 1 : turn]
+    return EditRequest(
+        session_id=chain.session,
+        turn=turn,
+        instructions=instructions,
+        images=tuple(image.copy() for image in images),
+        seed=_seed(chain, turn, protocol),
+    )
+
+
+def _seed(chain: Chain, turn: int, protocol: Protocol) -> int:
+    return derive_seed(protocol.task, chain.session, turn, chain.repeat, protocol.seed)
+
+
+def _edit(editor: Editor, walks: Sequence[_Walk], turn: int, protocol: Protocol) -> list[Outcome]:
+    """One call; if it fails as a whole, one call each, so that only the guilty session pays."""
+    try:
+        results = _call(editor, walks, turn, protocol)
+    except Exception as error:  # noqa: BLE001 (an editor is foreign code; its failure is a record, not ours)
+        if len(walks) == 1:
+            return [_failed(walks[0], turn, protocol, error)]
+        return [outcome for walk in walks for outcome in _edit(editor, [walk], turn, protocol)]
+    return [_outcome(walk, turn, protocol, result) for walk, result in zip(walks, results, strict=True)]
+
+
+def _call(editor: Editor, walks: Sequence[_Walk], turn: int, protocol: Protocol) -> list[object]:
+    results = list(editor.edit([request(walk, turn, protocol) for walk in walks]))
+    if len(results) != len(walks):
+        raise EditorError(f"the editor returned {len(results)} images for {len(walks)} requests")
+    return results
+
+
+def _outcome(walk: _Walk, turn: int, protocol: Protocol, result: object) -> Outcome:
+    image = walk.images[0 if protocol.context == "composed" else turn - 1]
+    try:
+        png = to_png(result, image.size if protocol.same_size else None)
+    except Exception as error:  # noqa: BLE001 (a lazy or broken image fails while it is encoded)
+        return _failed(walk, turn, protocol, error)
+    return Outcome(walk.chain.row, turn, _seed(walk.chain, turn, protocol), png)
+
+
+def _failed(walk: _Walk, turn: int, protocol: Protocol, error: Exception) -> Outcome:
+    reason = " ".join(str(error).split())
+    if not isinstance(error, EditorError):
+        reason = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    return Outcome(walk.chain.row, turn, _seed(walk.chain, turn, protocol), None, reason[:500])

@@ -1,0 +1,139 @@
+"""What editors return, checked and made into PNG; and stored PNG back into images."""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from micebench.errors import DataError, EditorError
+from micebench.sessions import ImageFile
+from micebench.store.blobs import Blobs
+from micebench.store.keys import sha256
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_CONVERTIBLE = ("L", "LA", "P", "PA", "RGBA", "RGBX", "1", "CMYK", "YCbCr")
+_FLOAT_SLACK = 1e-3  # float noise of a decoder beyond [0, 1]; anything more is another scale
+
+
+def to_png(result: Any, size: tuple[int, int] | None) -> bytes:
+    """An editor's result as RGB PNG bytes.
+
+    Args:
+        result: PIL image, uint8 array (H, W, 3), or float array (H, W, 3) in [0, 1].
+        size: the (width, height) it must have; None: any.
+
+    Raises:
+        EditorError: another type, dtype, shape or size; NaN or infinity; values out of range.
+    """
+    from PIL import Image
+
+    if isinstance(result, Image.Image):
+        image = result
+    elif type(result).__module__.partition(".")[0] == "numpy":
+        image = _from_array(result)
+    else:
+        raise EditorError(
+            f"the editor returned {_describe(result)}; expected a PIL image or an array (height, width, 3)"
+        )
+    if size is not None and image.size != size:
+        raise EditorError(
+            f"the editor returned an image of {image.size[0]} x {image.size[1]} pixels for an input of "
+            f"{size[0]} x {size[1]}"
+        )
+    if image.mode != "RGB":
+        if image.mode not in _CONVERTIBLE:
+            raise EditorError(f"the editor returned an image of mode {image.mode!r}; expected RGB")
+        image = image.convert("RGB")
+    return encode_png(image)
+
+
+def _from_array(array: "np.ndarray") -> "Image":
+    import numpy as np
+    from PIL import Image
+
+    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise EditorError(
+            f"the editor returned an array of shape {array.shape}; expected (height, width, 3)"
+        )
+    if np.issubdtype(array.dtype, np.floating):
+        bad = array.size - int(np.isfinite(array).sum())
+        if bad:
+            raise EditorError(f"the editor returned an image with {bad} values that are NaN or infinite")
+        low, high = float(array.min()), float(array.max())
+        if low < -_FLOAT_SLACK or high > 1.0 + _FLOAT_SLACK:
+            raise EditorError(
+                f"the editor returned a float image with values in [{low:.4g}, {high:.4g}]; expected [0, 1]"
+            )
+        array = np.rint(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise EditorError(
+            f"the editor returned an array of dtype {array.dtype}; expected uint8, or float in [0, 1]"
+        )
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _describe(result: Any) -> str:
+    return "None" if result is None else f"an object of type {type(result).__name__!r}"
+
+
+def encode_png(image: "Image") -> bytes:
+    """Lossless, fast and reproducible: level 1, and no metadata."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def decode_png(png: bytes) -> "Image":
+    """The decoded RGB image."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as image:
+        image.load()
+        return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def source_png(image: ImageFile) -> tuple[bytes, str]:
+    """(PNG bytes, sha256 of the encoded original) of an image of the data set.
+
+    A PNG that is already RGB is kept as it is.
+
+    Raises:
+        DataError: absent or undecodable.
+    """
+    data = image.read()
+    opened = ImageFile(image.path, data=data, file=image.file).open()
+    if data.startswith(_PNG) and data[24:26] == b"\x08\x02":  # 8 bits per channel, RGB
+        return data, sha256(data)
+    return encode_png(opened), sha256(data)
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """(width, height) from the header."""
+    if not png.startswith(_PNG):
+        raise DataError("not a PNG")
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+
+
+class StoredImage:
+    """A `LazyImage`: a blob of the run, read and decoded when first looked at."""
+
+    def __init__(self, blobs: Blobs, digest: str) -> None:
+        self._blobs = blobs
+        self._digest = digest
+        self._image: Image | None = None
+
+    @property
+    def sha256(self) -> str:
+        return self._digest
+
+    def load(self) -> "Image":
+        """RGB image, decoded once and kept.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        if self._image is None:
+            self._image = decode_png(self._blobs.get(self._digest))
+        return self._image

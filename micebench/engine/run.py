@@ -1,0 +1,133 @@
+"""The reading side of a run: what reports, comparisons and people's own scripts work with."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from micebench.errors import RunError
+from micebench.sessions import Session
+from micebench.store.index import EditIndex, SessionIndex, VerdictIndex
+from micebench.store.keys import EditCause
+from micebench.store.manifest import Manifest
+from micebench.store.records import EditRecord, VerdictRecord
+from micebench.store.rundir import RunDir
+from micebench.store.sessionlines import parse_session
+
+if TYPE_CHECKING:
+    from micebench.metrics import VerdictTable
+
+__all__ = ["EditRecord", "Failure", "Manifest", "Run", "VerdictRecord", "open_run"]
+
+
+class Failure(NamedTuple):
+    """A session that could not be finished."""
+
+    session: str
+    repeat: int
+    turn: int
+    reason: str
+
+
+class Run:
+    """A run directory, read lazily and streamed; nothing here writes.
+
+    Edits and verdicts come in canonical order (session, repeat, turn, metric), and only those that belong
+    to the run as it is: superseded lines of the journals are skipped.
+
+    Attributes:
+        path: the run directory.
+        manifest: what identifies the run.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._dir = RunDir(path)
+        self._edits: EditIndex | None = None
+
+    def sessions(self) -> Iterator[Session]:
+        """The planned sessions with their annotations; images are files of the run."""
+        index = self.edit_index().sessions
+        for line in index.lines(range(len(index))):
+            try:
+                yield parse_session(line, self.manifest.task, self._dir.blobs)
+            except (KeyError, TypeError, ValueError) as error:
+                raise RunError(
+                    f"{index.path}: damaged session line ({error}); restore it from a copy"
+                ) from error
+
+    def edits(self) -> Iterator[EditRecord]:
+        """Finished and failed edits."""
+        return self.edit_index().records()
+
+    def verdicts(self) -> Iterator[VerdictRecord]:
+        """The verdicts of the run's judge (`manifest.judge`)."""
+        return self.verdict_index().records()
+
+    def failures(self) -> list[Failure]:
+        """Sessions that stopped at a failed edit, in canonical order."""
+        index = self.edit_index()
+        return [
+            Failure(index.sessions.ids[row // index.repeats], row % index.repeats, turn, reason)
+            for (row, turn), reason in sorted(index.reasons.items())
+        ]
+
+    def blob(self, sha256: str) -> bytes:
+        """PNG bytes of an image. Raises RunError if the file is missing or damaged."""
+        return self._dir.blobs.get(sha256)
+
+    def table(self) -> "VerdictTable":
+        """All verdicts as arrays, the form `micebench.metrics` works on."""
+        from micebench.engine.summarize import verdict_table
+
+        return verdict_table(self.edit_index(), self.verdict_index())
+
+    def summary(self) -> dict[str, Any]:
+        """The content of ``summary.json``: read if it is newer than what it is made from, else computed."""
+        from micebench.engine.summarize import summarize_run
+
+        path = self._dir.summary
+        made_from = [self._dir.manifest, self._dir.sessions, *self._dir.edit_journals()]
+        if self.manifest.judge and self.manifest.judge_hash:
+            made_from.append(self._dir.verdicts(self.manifest.judge, self.manifest.judge_hash))
+        try:
+            if path.stat().st_mtime_ns >= max(file.stat().st_mtime_ns for file in made_from):
+                return json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            pass  # missing or unreadable: derived, so simply made again
+        return summarize_run(self.manifest, self.table())
+
+    def edit_index(self) -> EditIndex:
+        """State of every edit (read once)."""
+        if self._edits is None:
+            cause = EditCause(
+                self.manifest.task, self.manifest.editor_hash, self.manifest.context, self.manifest.seed
+            )
+            sessions = SessionIndex(self._dir.sessions)
+            self._edits = EditIndex(sessions, cause, self.manifest.repeats, self.manifest.turns)
+            self._edits.load(self._dir)
+        return self._edits
+
+    def verdict_index(self) -> VerdictIndex:
+        """State of every verdict of the run's judge. Raises RunError if the run has no judge."""
+        manifest = self.manifest
+        if manifest.judge is None or manifest.judge_hash is None:
+            raise RunError(
+                f"{self.path}: task {manifest.task!r} has no judge of its own; "
+                f"run `micebench judge {self.path} --judge NAME`"
+            )
+        path = self._dir.verdicts(manifest.judge, manifest.judge_hash)
+        index = VerdictIndex(self.edit_index(), manifest.judge_hash, manifest.metrics, path)
+        index.load()
+        return index
+
+
+def open_run(path: Path | str) -> Run:
+    """Open a run directory for reading.
+
+    Raises:
+        RunError: no run there (with the remedy), or one of another version of micebench.
+    """
+    folder = Path(path)
+    return Run(folder, Manifest.load(RunDir(folder).manifest))

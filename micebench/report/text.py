@@ -1,0 +1,99 @@
+"""Words and numbers as the reports show them; the same in the terminal and on the page."""
+
+import unicodedata
+
+LABELS: dict[str, str] = {
+    "marginal_success": "Marginal success",
+    "turn_success": "Turn-k success",
+    "content_consistency": "Content consistency",
+    "overall": "Overall",
+    "global_awareness": "Global awareness",
+    "cumulative_awareness": "Cumulative awareness",
+    "collapse": "Collapse",
+    "quality_drift": "Quality drift",
+}
+"""Names of summary.json in reading order, with their labels."""
+
+MEANINGS: dict[str, str] = {
+    "marginal_success": "this turn's instruction was followed",
+    "turn_success": "the instructions of turns 1 to k were all followed",
+    "content_consistency": "what no instruction touched still looks like the source image",
+    "overall": "square root of turn-k success × content consistency",
+    "global_awareness": "the image complies with everything accumulated so far",
+    "cumulative_awareness": "it did so at this and at every earlier turn",
+    "collapse": "two destroyed images in a row by turn k; lower is better",
+    "quality_drift": "change of image quality against the source image",
+}
+
+JUDGED_BY: dict[str, tuple[str, ...]] = {
+    "marginal_success": ("IF",),
+    "turn_success": ("IF",),
+    "content_consistency": ("CC.object", "CC.background"),
+    "overall": ("IF", "CC.object", "CC.background"),
+    "global_awareness": ("GA",),
+    "cumulative_awareness": ("GA",),
+    "collapse": ("destroyed",),
+    "quality_drift": ("quality",),
+}
+"""Which verdicts a number is computed from."""
+
+LEGITIMATE = ("not_applicable", "invalid_annotation")
+"""Statuses that leave a mean by definition; all others except ``ok`` are gaps, and bounded."""
+
+STATUS_WORDS: dict[str, str] = {
+    "ok": "scored",
+    "not_applicable": "not applicable",
+    "invalid_annotation": "invalid annotation",
+    "unparsed": "judge's reply unparsed",
+    "refused": "judge refused",
+    "error": "judge call failed",
+    "missing": "not judged",
+}
+
+_JOINERS = "\u200c\u200d"  # needed to spell Persian and to compose emoji
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def label(name: str) -> str:
+    """A metric's name for people; names of other packages' metrics are only unsnaked."""
+    return LABELS.get(name) or visible(name.replace("_", " ").capitalize(), 40)
+
+
+def visible(text: object, limit: int = 4000) -> str:
+    """`text` on one line with nothing hidden in it, at most `limit` characters plus a note.
+
+    Control characters, direction overrides, lone surrogates and unassigned code points are written out as
+    ``\\x1b`` or ``\\u202e``, so that no instruction can move the cursor, turn the line around or hide words.
+    """
+    whole = str(text)
+    shown = "".join(_spelled(character) for character in whole[:limit])
+    rest = len(whole) - limit
+    return f"{shown}… ({rest:,} more characters)" if rest > 0 else shown
+
+
+def _spelled(character: str) -> str:
+    if character in "\n\t\r":
+        return " "
+    if character in _JOINERS or unicodedata.category(character) not in _INVISIBLE:
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def number(value: float | None) -> str:
+    """One decimal, as the field prints percentages; an en dash where nothing was scored."""
+    if value is None:
+        return "–"
+    return f"{value:.1f}".replace("-0.0", "0.0") if abs(value) < 0.05 else f"{value:.1f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """``"91.2–95.0"``, or "" where there is none; a negative end is set off by " to "."""
+    if low is None or high is None:
+        return ""
+    dash = " to " if low < -0.05 or high < -0.05 else "–"
+    return f"{number(low)}{dash}{number(high)}"
+
+
+def plural(count: int, noun: str) -> str:
+    """``"1 session"``, ``"1,234 sessions"``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

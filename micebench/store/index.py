@@ -1,0 +1,287 @@
+"""What a run already has, in a few bytes per unit: journals are streamed, never held.
+
+Rows are (session, repeat) in session order, repeats of one session side by side; units are rows x turns
+(x metrics), row-major. Flat byte arrays keep 5,000 sessions within a few MB.
+"""
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from micebench.errors import RunError
+from micebench.store.journal import parse_line, read_journal
+from micebench.store.keys import EditCause, verdict_key
+from micebench.store.records import EditRecord, VerdictRecord
+from micebench.store.rundir import RunDir
+from micebench.store.sessionlines import row_hash
+from micebench.verdicts import Status
+
+MISSING, OK, FAILED = 0, 1, 2
+"""State of an edit."""
+STATUSES: tuple[Status, ...] = tuple(Status)
+_HASH = 32
+
+
+class SessionIndex:
+    """The sessions of ``sessions.jsonl``: ids, numbers of turns, hashes, and where their lines are."""
+
+    def __init__(self, path: Path) -> None:
+        """Stream the file once.
+
+        Raises:
+            RunError: a damaged line, or an id that occurs twice.
+        """
+        self.path = path
+        self.ids: list[str] = []
+        self.position: dict[str, int] = {}
+        self.turns = array("H")
+        self._offsets = array("q")
+        self._rows = bytearray()
+        self._sources = bytearray()
+        for offset, line in read_journal(path):
+            self.add(offset, line)
+
+    def add(self, offset: int, line: Mapping[str, Any]) -> None:
+        """Index one more line, which starts at byte `offset`."""
+        try:
+            name, source = line["id"], line["image"]
+            turns, row = len(line["turns"]), row_hash(line)
+        except (KeyError, TypeError) as error:
+            raise RunError(
+                f"{self.path}: damaged session line {len(self.ids) + 1} ({error}); restore it from a copy"
+            ) from error
+        if name in self.position:
+            raise RunError(f"{self.path}: session {name!r} occurs twice; ids must be unique within a task")
+        self.position[name] = len(self.ids)
+        self.ids.append(name)
+        self.turns.append(turns)
+        self._offsets.append(offset)
+        self._rows += bytes.fromhex(row)
+        self._sources += bytes.fromhex(source) if source else bytes(_HASH)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def row_hash(self, session: int) -> str:
+        return self._rows[session * _HASH : (session + 1) * _HASH].hex()
+
+    def source(self, session: int) -> str | None:
+        """sha256 of the source image's PNG; None if it could not be read."""
+        digest = self._sources[session * _HASH : (session + 1) * _HASH]
+        return digest.hex() if any(digest) else None
+
+    def lines(self, sessions: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """The lines of these sessions, in the order asked for."""
+        with open(self.path, "rb") as file:
+            for session in sessions:
+                file.seek(self._offsets[session])
+                yield parse_line(file.readline(), self.path, session + 1)
+
+
+class EditIndex:
+    """State, key and image of every edit. The last line about an edit wins."""
+
+    def __init__(self, sessions: SessionIndex, cause: EditCause, repeats: int, turns: int) -> None:
+        self.sessions = sessions
+        self.cause = cause
+        self.repeats = repeats
+        self.turns = turns
+        self.rows = len(sessions) * repeats
+        units = self.rows * turns
+        self._state = bytearray(units)
+        self._keys = bytearray(units * _HASH)
+        self._images = bytearray(units * _HASH)
+        self._offsets = array("q", [-1]) * units
+        self._files = bytearray(units)
+        self._paths: list[Path] = []
+        self.reasons: dict[tuple[int, int], str] = {}
+
+    def load(self, run: RunDir) -> None:
+        """Read the journals; what was made from another cause than today's is not taken over.
+
+        Raises:
+            RunError: a damaged line, or one about a session the run does not have.
+        """
+        self._paths = run.edit_journals()
+        for number, path in enumerate(self._paths):
+            for offset, line in read_journal(path):
+                record = _edit(line, path)
+                session = self.sessions.position.get(record.session)
+                if session is None or record.repeat >= self.repeats or record.turn > self.turns:
+                    raise RunError(
+                        f"{path}: an edit of session {record.session!r}, which is not in sessions.jsonl; "
+                        f"restore the run from a copy"
+                    )
+                row = session * self.repeats + record.repeat
+                self.record(row, record)
+                unit = row * self.turns + record.turn - 1
+                self._offsets[unit], self._files[unit] = offset, number
+        self._drop_stale()
+
+    def record(self, row: int, record: EditRecord) -> None:
+        """Take over one edit."""
+        unit = row * self.turns + record.turn - 1
+        place = slice(unit * _HASH, (unit + 1) * _HASH)
+        self._state[unit] = OK if record.status == "ok" else FAILED
+        self._keys[place] = bytes.fromhex(record.key)
+        self._images[place] = bytes.fromhex(record.image) if record.image else bytes(_HASH)
+        if record.status == "failed":
+            self.reasons[row, record.turn] = record.reason
+        else:
+            self.reasons.pop((row, record.turn), None)
+
+    def _drop_stale(self) -> None:
+        for row in range(self.rows):
+            session = row // self.repeats
+            for turn in range(1, self.sessions.turns[session] + 1):
+                state = self.state(row, turn)
+                if state != MISSING and self.expected_key(row, turn) != self.key(row, turn):
+                    self._state[row * self.turns + turn - 1] = MISSING
+                    self.reasons.pop((row, turn), None)
+
+    def expected_key(self, row: int, turn: int) -> str | None:
+        """The key this edit has today; None while what it is made from does not exist."""
+        session, repeat = divmod(row, self.repeats)
+        previous = [self.image(row, earlier) for earlier in self.inputs(turn)]
+        source = self.sessions.source(session)
+        if any(image is None for image in previous):
+            return None
+        return self.cause.edit_key(
+            self.sessions.row_hash(session), source or "", repeat, turn, [image or "" for image in previous]
+        )
+
+    def inputs(self, turn: int) -> range:
+        """The earlier turns whose outputs an edit of this turn is made from."""
+        return {"last": range(max(1, turn - 1), turn), "history": range(1, turn), "composed": range(0)}[
+            self.cause.context
+        ]
+
+    def state(self, row: int, turn: int) -> int:
+        """MISSING, OK or FAILED."""
+        return self._state[row * self.turns + turn - 1]
+
+    def key(self, row: int, turn: int) -> str:
+        unit = row * self.turns + turn - 1
+        return self._keys[unit * _HASH : (unit + 1) * _HASH].hex()
+
+    def image(self, row: int, turn: int) -> str | None:
+        """sha256 of the output's PNG; None unless the edit is OK."""
+        unit = row * self.turns + turn - 1
+        if self._state[unit] != OK:
+            return None
+        return self._images[unit * _HASH : (unit + 1) * _HASH].hex()
+
+    def forget(self, row: int, turn: int) -> None:
+        """Treat an edit as not made."""
+        self._state[row * self.turns + turn - 1] = MISSING
+        self.reasons.pop((row, turn), None)
+
+    def records(self) -> Iterator[EditRecord]:
+        """The valid edits in canonical order, read back from the journals."""
+        files: list[BinaryIO] = [open(path, "rb") for path in self._paths]  # noqa: SIM115 (closed below)
+        try:
+            for unit, state in enumerate(self._state):
+                if state == MISSING:
+                    continue
+                number = self._files[unit]
+                yield _edit(
+                    _line_at(files[number], self._offsets[unit], self._paths[number]), self._paths[number]
+                )
+        finally:
+            for file in files:
+                file.close()
+
+
+class VerdictIndex:
+    """Status and value of every verdict of one judge. The last line about a verdict wins."""
+
+    def __init__(self, edits: EditIndex, judge_hash: str, metrics: Sequence[str], path: Path) -> None:
+        self.edits = edits
+        self.judge_hash = judge_hash
+        self.metrics = tuple(metrics)
+        self.path = path
+        self._column = {metric: column for column, metric in enumerate(self.metrics)}
+        units = edits.rows * edits.turns * len(self.metrics)
+        self._status = bytearray(units)  # 0: none; else 1 + index into STATUSES
+        self._values = array("d", [0.0]) * units
+        self._offsets = array("q", [-1]) * units
+
+    def load(self) -> None:
+        """Read the journal; verdicts about other images or by another judge card are not taken over.
+
+        Raises:
+            RunError: a damaged line.
+        """
+        sessions, repeats, turns = self.edits.sessions.position, self.edits.repeats, self.edits.turns
+        for offset, line in read_journal(self.path):
+            try:
+                session, repeat, turn = sessions.get(line["session"]), line["repeat"], line["turn"]
+                key, metric, status, value = line["key"], line["metric"], line["status"], line["value"]
+                code = STATUSES.index(status)
+            except (KeyError, ValueError) as error:
+                raise RunError(f"{self.path}: damaged verdict line at byte {offset} ({error})") from error
+            column = self._column.get(metric)
+            if session is None or column is None or repeat >= repeats or turn > turns:
+                continue
+            row = session * repeats + repeat
+            if key == self.expected_key(row, turn, metric):
+                self.record(row, turn, metric, (STATUSES[code], value), offset)
+
+    def expected_key(self, row: int, turn: int, metric: str) -> str | None:
+        """The key this verdict has today; None where there is no image to judge."""
+        image = self.edits.image(row, turn)
+        if image is None:
+            return None
+        return verdict_key(self.edits.key(row, turn), image, self.judge_hash, metric)
+
+    def record(
+        self, row: int, turn: int, metric: str, answer: tuple[Status, float | None], offset: int
+    ) -> None:
+        """Take over one verdict whose line starts at byte `offset`."""
+        unit = self._unit(row, turn, metric)
+        status, value = answer
+        self._status[unit] = 1 + STATUSES.index(status)
+        self._values[unit] = 0.0 if value is None else value
+        self._offsets[unit] = offset
+
+    def status(self, row: int, turn: int, metric: str) -> Status | None:
+        """None: never judged, or no image."""
+        code = self._status[self._unit(row, turn, metric)]
+        return STATUSES[code - 1] if code else None
+
+    def value(self, row: int, turn: int, metric: str) -> float:
+        """The value; 0.0 where the status is not ``ok``."""
+        return self._values[self._unit(row, turn, metric)]
+
+    def records(self) -> Iterator[VerdictRecord]:
+        """The valid verdicts in canonical order (row, turn, metric), read back from the journal."""
+        if not self.path.exists():
+            return
+        with open(self.path, "rb") as file:
+            for unit, code in enumerate(self._status):
+                if code:
+                    yield _verdict(_line_at(file, self._offsets[unit], self.path), self.path)
+
+    def _unit(self, row: int, turn: int, metric: str) -> int:
+        return (row * self.edits.turns + turn - 1) * len(self.metrics) + self._column[metric]
+
+
+def _line_at(file: BinaryIO, offset: int, path: Path) -> dict[str, Any]:
+    if file.tell() != offset:
+        file.seek(offset)
+    return parse_line(file.readline(), path)
+
+
+def _edit(line: Mapping[str, Any], path: Path) -> EditRecord:
+    try:
+        return EditRecord.from_line(line)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: damaged edit line ({error}); restore the file from a copy") from error
+
+
+def _verdict(line: Mapping[str, Any], path: Path) -> VerdictRecord:
+    try:
+        return VerdictRecord.from_line(line)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: damaged verdict line ({error}); restore the file from a copy") from error
