@@ -10,7 +10,7 @@ earlier turn removed.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 EditType = Literal[
@@ -75,9 +75,7 @@ _FORMS: dict[EditType, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (rf"Add text {_Q}{_B}{_Q} on the image", ("value",)),
         (rf"Add text {_Q}{_B}{_Q} on {_B}", ("value", "target")),
     ),
-    "position_change": (
-        (rf"Change the position of {_B} to {_B} of {_B}", ("target", "relation", "anchor")),
-    ),
+    "position_change": ((rf"Change the position of {_B} to {_B} of {_B}", ("target", "relation", "anchor")),),
     "count_change": ((rf"Change the count of {_B} to {_B}", ("target", "count")),),
     "background_change": ((rf"Change the background to {_B}", ("value",)),),
 }
@@ -99,10 +97,11 @@ def parse_instruction(edit_type: str, formatted: str) -> ParsedEdit:
     Raises:
         UnparseableInstruction: unknown edit type, a sentence of another form, or an empty bracket.
     """
-    if edit_type not in _COMPILED:
+    kind = next((known for known in EDIT_TYPES if known == edit_type), None)
+    if kind is None:
         raise UnparseableInstruction(f"unknown edit type {edit_type!r}")
     sentence = unquote(formatted)
-    for pattern, fields in _COMPILED[edit_type]:
+    for pattern, fields in _COMPILED[kind]:
         match = pattern.fullmatch(sentence)
         if match is None:
             continue
@@ -120,5 +119,5 @@ def parse_instruction(edit_type: str, formatted: str) -> ParsedEdit:
             parts["relation"] = parts["relation"].lower()
             if parts["relation"] not in (*RELATIONS, PLACE):
                 raise UnparseableInstruction(f"unknown relation {parts['relation']!r} in {sentence!r}")
-        return ParsedEdit(edit_type=edit_type, count=count, **parts)
+        return replace(ParsedEdit(kind, count=count), **parts)
     raise UnparseableInstruction(f"{sentence!r} is not a bracketed {edit_type} instruction")

@@ -1,4 +1,5 @@
 """Sessions and turns: one form for every benchmark (objects here, `datasets` schema in `features`)."""
+# pyright: reportMissingTypeStubs=false
 
 import io
 from collections.abc import Mapping

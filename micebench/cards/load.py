@@ -37,8 +37,8 @@ def _shipped() -> Path:
 def _folders(extra: CardFolders) -> list[Path]:
     plugins: list[Path] = []
     for entry in entry_points(group="micebench.cards"):
-        target = entry.load()
-        plugins.append(Path(target() if callable(target) else target))
+        folder = entry.load()
+        plugins.append(Path(str(folder() if callable(folder) else folder)))
     return [*map(Path, extra), *plugins, _shipped()]
 
 

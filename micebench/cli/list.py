@@ -15,9 +15,7 @@ class Kind(StrEnum):
 
 def list_cards(
     kind: Annotated[Kind | None, typer.Argument(help="Only this kind.", show_default="all")] = None,
-    cards: Annotated[
-        list[Path] | None, typer.Option("--cards", help="Folder with more cards (repeatable).")
-    ] = None,
+    cards: Annotated[list[Path] | None, typer.Option("--cards", help="Folder with more cards (repeatable).")] = None,
 ) -> None:
     """List tasks, models and judges.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from micebench.editors.base import Editor, EditRequest
-from micebench.engine.images import decode_png, to_png
+from micebench.engine.images import decode_png, png_size, to_png
 from micebench.errors import EditorError
 from micebench.store.keys import derive_seed, sha256
 
@@ -63,17 +63,24 @@ class Outcome:
 
 
 class _Walk:
-    """A chain on its way through the turns."""
+    """A chain on its way through the turns: the PNGs of source and outputs, decoded when first needed."""
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
-        self.stopped = False
-        self.images: list[Image] = [decode_png(chain.source)] if chain.source is not None else []
+        self.stopped = chain.source is None
+        self.pngs: list[bytes] = [] if chain.source is None else [chain.source]
         self.hashes: list[str] = []
+        self._decoded: dict[int, Image] = {}
 
     def advance(self, png: bytes) -> None:
-        self.images.append(decode_png(png))
+        self.pngs.append(png)
         self.hashes.append(sha256(png))
+
+    def image(self, number: int) -> "Image":
+        """A copy of image `number` (0: the source), so that an editor may draw on it."""
+        if number not in self._decoded:
+            self._decoded[number] = decode_png(self.pngs[number])
+        return self._decoded[number].copy()
 
 
 def run_chains(editor: Editor, chains: Sequence[Chain], protocol: Protocol) -> Iterator[list[Outcome]]:
@@ -82,13 +89,10 @@ def run_chains(editor: Editor, chains: Sequence[Chain], protocol: Protocol) -> I
     An edit that fails stops its chain; the others go on. What is yielded is never taken back.
     """
     walks = [_Walk(chain) for chain in chains]
-    unreadable = [walk for walk in walks if walk.chain.source is None]
-    for walk in unreadable:
-        walk.stopped = True
+    unreadable = [walk for walk in walks if walk.stopped]
     if unreadable:
         yield [
-            Outcome(walk.chain.row, 1, _seed(walk.chain, 1, protocol), None, walk.chain.fault)
-            for walk in unreadable
+            Outcome(walk.chain.row, 1, _seed(walk.chain, 1, protocol), None, walk.chain.fault) for walk in unreadable
         ]
     for turn in range(1, max((len(chain.instructions) for chain in chains), default=0) + 1):
         asked: list[_Walk] = []
@@ -119,20 +123,20 @@ def inputs(hashes: Sequence[str], turn: int, context: str) -> tuple[str, ...]:
 
 
 def request(walk: _Walk, turn: int, protocol: Protocol) -> EditRequest:
-    """What the editor is told; images are copies, so that an editor may draw on them."""
+    """All that the editor is told about this turn."""
     chain = walk.chain
     if protocol.context == "history":
-        instructions, images = chain.instructions[:turn], walk.images[:turn]
+        instructions, shown = chain.instructions[:turn], range(turn)
     elif protocol.context == "composed":
         said = [text.rstrip(" .") for text in chain.instructions[: turn - 1]]
-        instructions, images = (". ".join([*said, chain.instructions[turn - 1]]),), walk.images[:1]
+        instructions, shown = (". ".join([*said, chain.instructions[turn - 1]]),), range(1)
     else:
-        instructions, images = (chain.instructions[turn - 1],), walk.images[turn - 1 : turn]
+        instructions, shown = (chain.instructions[turn - 1],), range(turn - 1, turn)
     return EditRequest(
         session_id=chain.session,
         turn=turn,
         instructions=instructions,
-        images=tuple(image.copy() for image in images),
+        images=tuple(walk.image(number) for number in shown),
         seed=_seed(chain, turn, protocol),
     )
 
@@ -153,16 +157,16 @@ def _edit(editor: Editor, walks: Sequence[_Walk], turn: int, protocol: Protocol)
 
 
 def _call(editor: Editor, walks: Sequence[_Walk], turn: int, protocol: Protocol) -> list[object]:
-    results = list(editor.edit([request(walk, turn, protocol) for walk in walks]))
+    results: list[object] = list(editor.edit([request(walk, turn, protocol) for walk in walks]))
     if len(results) != len(walks):
         raise EditorError(f"the editor returned {len(results)} images for {len(walks)} requests")
     return results
 
 
 def _outcome(walk: _Walk, turn: int, protocol: Protocol, result: object) -> Outcome:
-    image = walk.images[0 if protocol.context == "composed" else turn - 1]
+    size = png_size(walk.pngs[0 if protocol.context == "composed" else turn - 1])
     try:
-        png = to_png(result, image.size if protocol.same_size else None)
+        png = to_png(result, size if protocol.same_size else None)
     except Exception as error:  # noqa: BLE001 (a lazy or broken image fails while it is encoded)
         return _failed(walk, turn, protocol, error)
     return Outcome(walk.chain.row, turn, _seed(walk.chain, turn, protocol), png)

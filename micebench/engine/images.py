@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from micebench.errors import DataError, EditorError
 from micebench.sessions import ImageFile
-from micebench.store.blobs import Blobs
-from micebench.store.keys import sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,9 +52,7 @@ def _from_array(array: "np.ndarray") -> "Image":
     from PIL import Image
 
     if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise EditorError(
-            f"the editor returned an array of shape {array.shape}; expected (height, width, 3)"
-        )
+        raise EditorError(f"the editor returned an array of shape {array.shape}; expected (height, width, 3)")
     if np.issubdtype(array.dtype, np.floating):
         bad = array.size - int(np.isfinite(array).sum())
         if bad:
@@ -68,9 +64,7 @@ def _from_array(array: "np.ndarray") -> "Image":
             )
         array = np.rint(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
     elif array.dtype != np.uint8:
-        raise EditorError(
-            f"the editor returned an array of dtype {array.dtype}; expected uint8, or float in [0, 1]"
-        )
+        raise EditorError(f"the editor returned an array of dtype {array.dtype}; expected uint8, or float in [0, 1]")
     return Image.fromarray(np.ascontiguousarray(array))
 
 
@@ -94,19 +88,17 @@ def decode_png(png: bytes) -> "Image":
         return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def source_png(image: ImageFile) -> tuple[bytes, str]:
-    """(PNG bytes, sha256 of the encoded original) of an image of the data set.
-
-    A PNG that is already RGB is kept as it is.
+def source_png(image: ImageFile) -> bytes:
+    """An image of the data set as PNG bytes; a PNG that is already 8-bit RGB is kept as it is.
 
     Raises:
         DataError: absent or undecodable.
     """
     data = image.read()
     opened = ImageFile(image.path, data=data, file=image.file).open()
-    if data.startswith(_PNG) and data[24:26] == b"\x08\x02":  # 8 bits per channel, RGB
-        return data, sha256(data)
-    return encode_png(opened), sha256(data)
+    if data.startswith(_PNG) and data[24:26] == b"\x08\x02":
+        return data
+    return encode_png(opened)
 
 
 def png_size(png: bytes) -> tuple[int, int]:
@@ -117,23 +109,24 @@ def png_size(png: bytes) -> tuple[int, int]:
 
 
 class StoredImage:
-    """A `LazyImage`: a blob of the run, read and decoded when first looked at."""
+    """A `LazyImage`: a blob of the run, decoded when first looked at."""
 
-    def __init__(self, blobs: Blobs, digest: str) -> None:
-        self._blobs = blobs
+    def __init__(self, digest: str, png: bytes) -> None:
         self._digest = digest
+        self._png = png
         self._image: Image | None = None
 
     @property
     def sha256(self) -> str:
         return self._digest
 
-    def load(self) -> "Image":
-        """RGB image, decoded once and kept.
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height), without decoding."""
+        return png_size(self._png)
 
-        Raises:
-            RunError: the file is missing or damaged.
-        """
+    def load(self) -> "Image":
+        """RGB image, decoded once and kept."""
         if self._image is None:
-            self._image = decode_png(self._blobs.get(self._digest))
+            self._image = decode_png(self._png)
         return self._image

@@ -15,7 +15,7 @@ from micebench.store.rundir import RunDir
 from micebench.store.sessionlines import parse_session
 
 if TYPE_CHECKING:
-    from micebench.metrics import VerdictTable
+    from micebench.metrics.table import VerdictTable
 
 __all__ = ["EditRecord", "Failure", "Manifest", "Run", "VerdictRecord", "open_run"]
 
@@ -45,6 +45,7 @@ class Run:
         self.manifest = manifest
         self._dir = RunDir(path)
         self._edits: EditIndex | None = None
+        self._verdicts: VerdictIndex | None = None
 
     def sessions(self) -> Iterator[Session]:
         """The planned sessions with their annotations; images are files of the run."""
@@ -53,9 +54,7 @@ class Run:
             try:
                 yield parse_session(line, self.manifest.task, self._dir.blobs)
             except (KeyError, TypeError, ValueError) as error:
-                raise RunError(
-                    f"{index.path}: damaged session line ({error}); restore it from a copy"
-                ) from error
+                raise RunError(f"{index.path}: damaged session line ({error}); restore it from a copy") from error
 
     def edits(self) -> Iterator[EditRecord]:
         """Finished and failed edits."""
@@ -110,7 +109,9 @@ class Run:
         return self._edits
 
     def verdict_index(self) -> VerdictIndex:
-        """State of every verdict of the run's judge. Raises RunError if the run has no judge."""
+        """State of every verdict of the run's judge (read once). Raises RunError if the run has no judge."""
+        if self._verdicts is not None:
+            return self._verdicts
         manifest = self.manifest
         if manifest.judge is None or manifest.judge_hash is None:
             raise RunError(
@@ -120,6 +121,7 @@ class Run:
         path = self._dir.verdicts(manifest.judge, manifest.judge_hash)
         index = VerdictIndex(self.edit_index(), manifest.judge_hash, manifest.metrics, path)
         index.load()
+        self._verdicts = index
         return index
 
 

@@ -1,0 +1,22 @@
+"""Numbers from verdicts: aggregates, intervals, paired comparison. Knows no file and no model."""
+
+from micebench.metrics.intervals import Resampling
+from micebench.metrics.outcomes import Consistency
+from micebench.metrics.paired import Match, match, paired
+from micebench.metrics.summary import METRIC_NAMES, summarize
+from micebench.metrics.table import MISSING, STATUS_CODES, TableBuilder, VerdictTable, build_table
+
+__all__ = [
+    "METRIC_NAMES",
+    "MISSING",
+    "STATUS_CODES",
+    "Consistency",
+    "Match",
+    "Resampling",
+    "TableBuilder",
+    "VerdictTable",
+    "build_table",
+    "match",
+    "paired",
+    "summarize",
+]

@@ -13,11 +13,11 @@ from micebench.metrics.table import OK, UNKNOWN, BoolArray, FloatArray, VerdictT
 
 Consistency = Literal["edival", "mice"]
 Side = Literal["value", "at_least", "at_most"]
-"""value: verdicts as they are; at_least / at_most: unknown ones where they make the metric smallest / largest."""
+"""value: verdicts as they are; at_least, at_most: the unknown ones make the metric smallest, largest."""
 
 
 class Scores(NamedTuple):
-    """Verdicts of one metric: `ok` (R, T) has a value, `value` (R, T) in [0, 1], `exists` (R, T) the turn is."""
+    """Verdicts of one metric, (R, T) each: `ok` has a value, `value` in [0, 1], `exists` has the turn."""
 
     ok: BoolArray
     value: FloatArray
@@ -131,7 +131,5 @@ def outcomes(table: VerdictTable, consistency: Consistency, side: Side = "value"
         found["collapse"] = collapse(scores(table, "destroyed", fill))
     if "quality" in table.values:
         # Drift falls as quality rises, so its smallest value needs the unknown qualities at 1.
-        found["quality_drift"] = quality_drift(
-            scores(table, "quality", None if fill is None else 1.0 - fill)
-        )
+        found["quality_drift"] = quality_drift(scores(table, "quality", None if fill is None else 1.0 - fill))
     return found

@@ -151,9 +151,7 @@ class TableBuilder:
         self._values = {metric: np.zeros(shape) for metric in self._metrics}
         self._status = {metric: np.full(shape, MISSING, dtype=np.int8) for metric in self._metrics}
 
-    def add(
-        self, session: str, repeat: int, turn: int, metric: str, status: str, value: float | None
-    ) -> None:
+    def add(self, session: str, repeat: int, turn: int, metric: str, status: str, value: float | None) -> None:
         """One verdict; `repeat` counts from 0, `turn` from 1.
 
         A later verdict takes the place of one without a value (the judge was asked again).

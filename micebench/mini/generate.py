@@ -149,7 +149,8 @@ class _Writer:
     """Keeps the state of one session while its turns are chosen."""
 
     def __init__(self, source: Scene, rule: Rule | None, rng: random.Random, allow_held_out: bool) -> None:
-        self.scene, self.rule, self.rng, self.allow_held_out = source, rule, rng, allow_held_out
+        self.source = self.scene = source
+        self.rule, self.rng, self.allow_held_out = rule, rng, allow_held_out
         self.names = {thing.kind: thing.kind.name for thing in source.things}  # look -> what it is called now
         self.unchanged = [thing.kind for thing in source.things]
         self.every = list(self.names.values())
@@ -160,7 +161,7 @@ class _Writer:
     def step(self, edit_type: EditType, pronoun: bool) -> Step | None:
         """Try one turn of this type; None if none is possible here."""
         edit = self._propose(edit_type, pronoun)
-        if edit is None:
+        if edit is None or _already(edit, self.source, self.rule):
             return None
         try:
             after = apply_edit(self.scene, edit, self.rule, self.places)
@@ -195,7 +196,7 @@ class _Writer:
         edit = ParsedEdit(edit_type, target=self.names[thing.kind])
         match edit_type:
             case "subject_replace":
-                return replace(edit, value=self._new_name())
+                return replace(edit, value=self._new_name(other_than=thing.kind.shape))
             case "color_alter":
                 return replace(edit, value=rng.choice([c for c in COLORS if c != thing.kind.color]))
             case "material_alter":
@@ -215,8 +216,10 @@ class _Writer:
                 return replace(edit, relation=rng.choice(relations), anchor=self.names[anchor.kind])
         return edit
 
-    def _new_name(self) -> str:
+    def _new_name(self, other_than: str | None = None) -> str:
         kind = _random_kind(self.rng, self.allow_held_out)
+        while kind.shape == other_than:
+            kind = _random_kind(self.rng, self.allow_held_out)
         return (kind if self.rule is None else kind.with_(self.rule.attribute, None)).name
 
     def _acceptable(self, after: Scene) -> bool:
@@ -279,6 +282,29 @@ class _Writer:
         return parse_name(self.names[kind])
 
 
+def _already(edit: ParsedEdit, source: Scene, rule: Rule | None) -> bool:
+    """Whether the source image satisfies the edit as it is: doing nothing must never be right."""
+    if edit.edit_type == "background_change":
+        return edit.value == source.background
+    if edit.edit_type not in ("text_change", "count_change", "position_change"):
+        return False
+
+    def called(name: str) -> list[Thing]:
+        kind = parse_name(name)
+        return source.find(kind if rule is None else kind.with_(rule.attribute, None))
+
+    for thing in called(edit.target):
+        if edit.edit_type == "text_change" and thing.letter == edit.value:
+            return True
+        if edit.edit_type == "count_change" and len(thing.slots) == edit.count:
+            return True
+        if edit.edit_type == "position_change" and any(
+            related(thing.slots[0], edit.relation, anchor.slots[0]) for anchor in called(edit.anchor)
+        ):
+            return True
+    return False
+
+
 def _plan(source: Scene, track: Track, turns: int, rng: random.Random, allow_held_out: bool) -> Plan | None:
     rule = _random_rule(rng) if track == "cm" else None
     writer = _Writer(source, rule, rng, allow_held_out)
@@ -308,7 +334,7 @@ def _choose(writer: _Writer, track: Track, number: int, turns: int, past: list[E
         if sum(kind in exempt for kind in past) >= turns // 3:
             types = [kind for kind in types if kind not in exempt]
     pronoun = track == "cu" and number > 1 and writer.focus is not None
-    if track == "cu" and turns <= 3 or past.count("background_change") >= 2:
+    if (track == "cu" and turns <= 3) or past.count("background_change") >= 2:
         types = [kind for kind in types if kind != "background_change"]
     if pronoun:
         if number > 2 and turns > 3 and rng.random() < 0.3:

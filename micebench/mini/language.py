@@ -11,64 +11,19 @@ from dataclasses import replace
 from functools import cache
 
 from micebench.instructions import PLACE, EditType, ParsedEdit
-from micebench.mini.world import BACKGROUNDS, COLORS, LETTERS, MATERIALS, SHAPES, Kind, parse_name, plural
+from micebench.mini.wordings import BESIDE, HINGE, NUMBERS, PRONOUNS, RULES, WORDINGS
+from micebench.mini.world import (
+    BACKGROUNDS,
+    COLORS,
+    LETTERS,
+    MATERIALS,
+    SHAPES,
+    Kind,
+    Scene,
+    parse_name,
+    plural,
+)
 from micebench.sessions import Rule
-
-HINGE = "With this rule active, "
-"""Stands between a cm session's rule and its first edit, as in MICE-Bench."""
-
-_NUMBERS = ("zero", "one", "two", "three", "four")
-_BESIDE = {
-    "left": ("to the left of", "on the left of", "left of"),
-    "right": ("to the right of", "on the right of", "right of"),
-    "above": ("above",),
-    "below": ("below", "under"),
-}
-_RULES: Mapping[str, tuple[str, ...]] = {
-    "color": (
-        "From now on, any object that an edit adds or changes must turn {value}, and nothing else may.",
-        "Rule for this session: color the object of each edit {value}, never the rest of the picture.",
-        "In every edit, also make the edited object {value}; all other things keep their color.",
-    ),
-    "material": (
-        "From now on, any object that an edit adds or changes must be made of {value}, and nothing else may.",
-        "Rule for this session: give the object of each edit a {value} surface, never the rest of the picture.",
-        "In every edit, also make the edited object out of {value}; all other things keep their material.",
-    ),
-}
-# One row: edit type, does it refer by pronoun, wordings. {new} and {anchor} take an article of their own.
-_WORDINGS: tuple[tuple[EditType, bool, tuple[str, ...]], ...] = (
-    ("subject_add", False, ("Add {a_target} {beside} the {anchor}", "Place {a_target} {beside} the {anchor}",
-                            "Put {a_target} {beside} the {anchor}")),
-    ("subject_add", True, ("Add {a_target} there", "Place {a_target} there", "Put {a_target} in that spot")),
-    ("subject_add", False, ("Add {a_target}", "Place {a_target} in the scene", "Put {a_target} into the picture")),
-    ("subject_remove", False, ("Remove the {target}", "Delete the {target}", "Take the {target} away")),
-    ("subject_remove", True, ("Remove {it}", "Delete {it}", "Take {it} away")),
-    ("subject_replace", False, ("Replace the {target} with {a_value}", "Swap the {target} for {a_value}",
-                                "Turn the {target} into {a_value}")),
-    ("subject_replace", True, ("Replace {it} with {a_value}", "Swap {it} for {a_value}", "Turn {it} into {a_value}")),
-    ("color_alter", False, ("Change the color of the {target} to {color}", "Paint the {target} {color}",
-                            "Make the {target} {color}")),
-    ("color_alter", True, ("Change {its} color to {color}", "Paint {it} {color}", "Make {it} {color}")),
-    ("material_alter", False, ("Change the material of the {target} to {material}",
-                               "Make the {target} out of {material}", "Give the {target} a {material} surface")),
-    ("material_alter", True, ("Change {its} material to {material}", "Make {it} out of {material}",
-                              "Give {it} a {material} surface")),
-    ("text_change", False, ("Replace the letter {old} on the {target} with {letter}",
-                            "Change the letter on the {target} from {old} to {letter}")),
-    ("text_change", False, ("Write the letter {letter} on the {target}", "Put the letter {letter} on the {target}")),
-    ("text_change", True, ("Replace {its} letter {old} with {letter}", "Change {its} letter from {old} to {letter}")),
-    ("text_change", True, ("Write the letter {letter} on {it}", "Put the letter {letter} on {it}")),
-    ("position_change", False, ("Shift the {target} {beside} the {anchor}",
-                                "Move the {target} {beside} the {anchor}")),
-    ("position_change", True, ("Shift {it} {beside} the {anchor}", "Move {it} {beside} the {anchor}")),
-    ("count_change", False, ("Change the count of the {target} to {count}", "Change the number of {targets} to {count}",
-                             "There should be {count} {targets}")),
-    ("count_change", True, ("Change {its} count to {count}", "There should be {count} of them")),
-    ("background_change", False, ("Change the background to {background}{keep}", "Set the background to {background}{keep}",
-                                  "Put everything on a {background} background{keep}")),
-)  # fmt: skip
-_PRONOUNS = {False: {"it": "it", "its": "its"}, True: {"it": "them", "its": "their"}}
 
 
 def say(
@@ -95,20 +50,20 @@ def say(
         "target": plural(target) if several else target,
         "targets": plural(target),
         "anchor": anchor,
-        "beside": rng.choice(_BESIDE[edit.relation]) if edit.relation in _BESIDE else None,
+        "beside": rng.choice(BESIDE[edit.relation]) if edit.relation in BESIDE else None,
         "a_value": _with_article(edit.value),
         "color": edit.value,
         "material": edit.value,
         "letter": edit.value,
         "background": edit.value,
         "old": edit.old_text or None,
-        "count": rng.choice((str(edit.count), _NUMBERS[edit.count])) if edit.count else None,
+        "count": rng.choice((str(edit.count), NUMBERS[edit.count])) if edit.count else None,
         "keep": f", remain the {', '.join(keep)} unchanged" if keep else "",
-        **_PRONOUNS[several],
+        **PRONOUNS[several],
     }
     forms = [
         wordings
-        for kind, by_pronoun, wordings in _WORDINGS
+        for kind, by_pronoun, wordings in WORDINGS
         if kind == edit.edit_type
         and by_pronoun == pronoun
         and ("{beside}" in wordings[0]) == (fields["beside"] is not None)
@@ -119,7 +74,7 @@ def say(
 
 def say_rule(attribute: str, value: str, rng: random.Random) -> str:
     """Word a standing rule."""
-    return rng.choice(_RULES[attribute]).format(value=value)
+    return rng.choice(RULES[attribute]).format(value=value)
 
 
 def join_rule(rule_text: str, first_edit: str) -> str:
@@ -139,12 +94,17 @@ class Listener:
         self.rule: Rule | None = None
         self.focus: str | None = None
 
-    def hear(self, instruction: str) -> ParsedEdit | None:
-        """The edit meant by the next instruction; None if it cannot be understood (e.g. "it" without a past)."""
+    def hear(self, instruction: str, scene: Scene | None = None) -> ParsedEdit | None:
+        """The edit meant by the next instruction; None if it cannot be understood (e.g. "it" without a past).
+
+        With the scene in view, shortened names are understood as the full name of the one object they fit.
+        """
         rule_text, hinge, sentence = instruction.rpartition(HINGE)
         if hinge:
             self.rule = _understand_rule(rule_text.strip())
         edit = _understand(sentence, self.focus)
+        if edit is not None and scene is not None:
+            edit = replace(edit, target=_in_full(edit, scene))
         self.focus = edit and name_after(edit, self.rule)
         return edit
 
@@ -167,13 +127,20 @@ def name_after(edit: ParsedEdit, rule: Rule | None = None) -> str | None:
     return (kind if rule is None else kind.with_(rule.attribute, rule.value)).name
 
 
+def _in_full(edit: ParsedEdit, scene: Scene) -> str:
+    if not edit.target or edit.edit_type == "subject_add":
+        return edit.target
+    found = scene.find(parse_name(edit.target))
+    return found[0].kind.name if len(found) == 1 else edit.target
+
+
 def _with_article(name: str) -> str:
     return ("an " if name[:1] in "aeiou" else "a ") + name
 
 
 def _understand_rule(text: str) -> Rule | None:
     for attribute, value_words in (("color", COLORS), ("material", MATERIALS)):
-        for wording in _RULES[attribute]:
+        for wording in RULES[attribute]:
             before, after = wording.split("{value}")
             value = text.removeprefix(before).removesuffix(after)
             if text == f"{before}{value}{after}" and value in value_words:
@@ -197,11 +164,11 @@ def _understand(sentence: str, focus: str | None) -> ParsedEdit | None:
         elif kind == "background_change":
             edit = replace(edit, target="")
         if "beside" in heard:
-            relation = next(name for name, words in _BESIDE.items() if heard["beside"] in words)
+            relation = next(name for name, words in BESIDE.items() if heard["beside"] in words)
             edit = replace(edit, relation=relation, anchor=_singular_name(heard["anchor"]))
         if "count" in heard:
             said = heard["count"]
-            edit = replace(edit, count=_NUMBERS.index(said) if said in _NUMBERS else int(said))
+            edit = replace(edit, count=NUMBERS.index(said) if said in NUMBERS else int(said))
         value = next((heard[k] for k in ("a_value", "color", "material", "letter", "background") if k in heard), "")
         return replace(edit, value=value, old_text=heard.get("old", ""))
     return None
@@ -222,20 +189,20 @@ def _patterns() -> tuple[tuple[EditType, bool, re.Pattern[str]], ...]:
         "target": rf"(?P<target>{name})",
         "targets": rf"(?P<targets>{name})",
         "anchor": rf"(?P<anchor>{name})",
-        "beside": rf"(?P<beside>{one_of(tuple(phrase for group in _BESIDE.values() for phrase in group))})",
+        "beside": rf"(?P<beside>{one_of(tuple(phrase for group in BESIDE.values() for phrase in group))})",
         "a_value": rf"an? (?P<a_value>{name})",
         "color": rf"(?P<color>{one_of(COLORS)})",
         "material": rf"(?P<material>{one_of(MATERIALS)})",
         "letter": rf"(?P<letter>{one_of(LETTERS)})",
         "old": rf"(?P<old>{one_of(LETTERS)})",
         "background": rf"(?P<background>{one_of(BACKGROUNDS)})",
-        "count": rf"(?P<count>\d|{one_of(_NUMBERS)})",
+        "count": rf"(?P<count>\d|{one_of(NUMBERS)})",
         "keep": "(?:, remain .* unchanged)?",
         "it": "(?:it|them)",
         "its": "(?:its|their)",
     }
     compiled: list[tuple[EditType, bool, re.Pattern[str]]] = []
-    for kind, by_pronoun, wordings in _WORDINGS:
+    for kind, by_pronoun, wordings in WORDINGS:
         for wording in wordings:
             first = f"[{wording[0].upper()}{wording[0].lower()}]" if wording[0].isalpha() else wording[0]
             compiled.append((kind, by_pronoun, re.compile(first + wording[1:].format(**parts))))

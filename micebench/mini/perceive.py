@@ -6,7 +6,7 @@ renderings, and the softness that explains the image best is taken. The residual
 lead over the runner-up give a confidence; below `READABLE` the answer is "unreadable", never a guess.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
@@ -35,21 +35,17 @@ NO_LETTER = -1
 
 READABLE = 0.8
 """Least confidence of an answer. Chosen with the residuals below on the corruption curves in docs/."""
-MAX_RESIDUAL = 0.14
+MAX_RESIDUAL = 0.09
 """Largest root-mean-square difference of a slot to its best match, pixel values in [0, 1]."""
-MAX_CAST = 0.10
-"""Largest shift of the background's mean colour (RMS over channels) under which colours can be told at all."""
 SOFTNESS_PX = (0.0, 0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7)
 """Standard deviations of the Gaussian blurs that templates are kept for."""
 _CRISP = 0.012  # mean residual below which softer templates are not tried
 _EVIDENCE = 32.0  # independent observations in a slot: its 256 pixels err together under blur, casts, JPEG
 _FLOOR = 0.02  # noise (RMS) assumed at least, so that a perfect render is sure, not infinitely sure
-_BLOCK = 256
+_BLOCK = 64  # images matched at a time; keeps the error table in cache
 
 _KINDS = tuple(every_kind())
 _KIND_INDEX = {kind: i for i, kind in enumerate(_KINDS)}
-_LOOK_OF = np.append(np.repeat(np.arange(len(_KINDS)), 1 + len(LETTERS)), len(_KINDS))
-_LETTER_OF = np.append(np.tile(np.arange(-1, len(LETTERS)), len(_KINDS)), NO_LETTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,8 @@ class Reading:
         kind: (B, 9) int16, index into `every_kind()`, EMPTY or UNREADABLE, slots in reading order.
         letter: (B, 9) int16, index into LETTERS or NO_LETTER.
         confidence: (B, 9) float32 in [0, 1], of kind and letter together.
-        residual: (B, 9) float32, RMS difference to the best match.
+        residual: (B, 9) float32, RMS difference to the best match at the softness that explains the image best.
+        roughness: (B, 9) float32, RMS difference to the best crisp match: what blur and noise have cost.
     """
 
     background: Ints
@@ -71,6 +68,7 @@ class Reading:
     letter: Ints
     confidence: Floats
     residual: Floats
+    roughness: Floats
 
     def __len__(self) -> int:
         return len(self.background)
@@ -84,13 +82,16 @@ class Reading:
         """Slots whose content a name fits."""
         return [s for s in range(SLOTS) if (look := self.look(image, s)) is not None and name.fits(look)]
 
-    def scene(self, image: int) -> Scene | None:
-        """The scene, copies of one look joined into one object; None if any part is unreadable."""
-        if self.background[image] == UNREADABLE or (self.kind[image] == UNREADABLE).any():
+    def scene(self, image: int, *, partial: bool = False) -> Scene | None:
+        """The scene, copies of one look joined into one object; None if any part is unreadable.
+
+        With `partial`, unreadable slots count as empty, and only an unreadable background gives None.
+        """
+        if self.background[image] == UNREADABLE or (not partial and (self.kind[image] == UNREADABLE).any()):
             return None
         slots: dict[tuple[int, int], list[int]] = {}
         for slot in range(SLOTS):
-            if self.kind[image, slot] != EMPTY:
+            if self.kind[image, slot] >= 0:
                 slots.setdefault((int(self.kind[image, slot]), int(self.letter[image, slot])), []).append(slot)
         things = tuple(
             Thing(_KINDS[kind], tuple(where), None if letter == NO_LETTER else LETTERS[letter])
@@ -110,12 +111,8 @@ def perceive(images: NDArray[np.uint8]) -> Reading:
         raise ValueError(
             f"mini images are uint8 of shape (B, {IMAGE_PX}, {IMAGE_PX}, 3), not {images.dtype} {images.shape}"
         )
-    parts = [_perceive_block(images[i : i + _BLOCK]) for i in range(0, len(images), _BLOCK)]
-    if len(parts) == 1:
-        return parts[0]
-    fields = Reading.__slots__
-    empty = _perceive_block(images) if not parts else None
-    return empty or Reading(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
+    parts = [_perceive_block(images[i : i + _BLOCK]) for i in range(0, max(len(images), 1), _BLOCK)]
+    return Reading(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Reading)))
 
 
 def kind_index(kind: Kind) -> int:
@@ -124,71 +121,91 @@ def kind_index(kind: Kind) -> int:
 
 
 def _perceive_block(images: NDArray[np.uint8]) -> Reading:
-    slots = split_slots(images).astype(np.float32).reshape(len(images), SLOTS, SLOT_PX * SLOT_PX, 3) / 255
+    slots = _unit(split_slots(images).reshape(len(images), SLOTS, SLOT_PX * SLOT_PX, 3))
     background, background_confidence = _read_background(slots)
-    kind, letter, confidence, residual = _read_slots(slots, background, SOFTNESS_PX[0])
-    blurry = np.flatnonzero(residual.mean(1) > _CRISP)
-    for softness in SOFTNESS_PX[1:] if len(blurry) else ():
-        again = _read_slots(slots[blurry], background[blurry], softness)
-        better = again[3].mean(1) < residual[blurry].mean(1)
+    crisp = np.zeros(len(images), np.int16)
+    kind, letter, confidence, residual = _read_slots(slots, background, crisp)
+    roughness = residual.copy()
+    rough = np.flatnonzero(residual.mean(1) > _CRISP)
+    if len(rough):
+        softness = _softness(slots[rough], background[rough], kind[rough])
+        again = _read_slots(slots[rough], background[rough], softness)
+        better = again[3].mean(1) < residual[rough].mean(1)
         for held, new in zip((kind, letter, confidence, residual), again, strict=True):
-            held[blurry[better]] = new[better]
+            held[rough[better]] = new[better]
     lost = background_confidence < READABLE  # then no colour in this image can be trusted
     unreadable = (confidence < READABLE) | (residual > MAX_RESIDUAL) | lost[:, None]
     kind[unreadable], letter[unreadable] = UNREADABLE, NO_LETTER
     background = np.where(lost, UNREADABLE, background).astype(np.int16)
-    return Reading(background, background_confidence, kind, letter, confidence, residual)
+    return Reading(background, background_confidence, kind, letter, confidence, residual, roughness)
 
 
 def _read_background(slots: Floats) -> tuple[Ints, Floats]:
     """Match the rim that no object covers; the median over slots forgives a few spoilt ones."""
     rim = _rim()
-    known = np.stack([background_tile(name).reshape(-1, 3)[rim] for name in BACKGROUNDS]) / 255
-    seen = slots[:, :, rim]
-    error = np.median(_mean_square(seen.reshape(*seen.shape[:2], -1), known.reshape(len(known), -1)), axis=1)
+    known = _unit(np.stack([background_tile(name).reshape(-1, 3)[rim].ravel() for name in BACKGROUNDS]))
+    seen = slots[:, :, rim].reshape(len(slots), SLOTS, 3 * len(rim))
+    error = np.median(_mean_square(seen, known), axis=1)
     best = error.argmin(1)
-    cast = np.median(seen.mean(2), axis=1) - known.mean(1)[best]
     confidence = _confidence(error)
-    confidence[(error.min(1) > MAX_RESIDUAL**2) | ((cast**2).mean(1) > MAX_CAST**2)] = 0
+    confidence[error.min(1) > MAX_RESIDUAL**2] = 0
     return best.astype(np.int16), confidence
 
 
-def _read_slots(slots: Floats, background: Ints, softness: float) -> tuple[Ints, Ints, Floats, Floats]:
+def _softness(slots: Floats, background: Ints, kind: Ints) -> Ints:
+    """Per image the index into SOFTNESS_PX at which what was read explains the pixels best."""
+    around, _ = _regions()
+    look = np.where(kind == EMPTY, len(_KINDS), kind)
+    errors = np.empty((len(slots), len(SOFTNESS_PX)), np.float32)
+    for index in np.unique(background):
+        chosen = background == index
+        seen = slots[chosen][:, :, around].reshape(chosen.sum(), SLOTS, -1)
+        for level in range(len(SOFTNESS_PX)):
+            known = _templates(int(index), level)[0][look[chosen]]
+            errors[chosen, level] = ((seen - known) ** 2).mean((1, 2))
+    return errors.argmin(1).astype(np.int16)
+
+
+def _read_slots(slots: Floats, background: Ints, softness: Ints) -> tuple[Ints, Ints, Floats, Floats]:
     """Kind, letter, confidence and residual of (n, 9, 256, 3) slots on known backgrounds; see `Reading`."""
     shape = slots.shape[:2]
     kind, letter = np.empty(shape, np.int16), np.empty(shape, np.int16)
     confidence, residual = np.empty(shape, np.float32), np.empty(shape, np.float32)
     around, centre = _regions()
-    share = np.float32(len(around) / (len(around) + len(centre)))
-    for index in np.unique(background):
-        chosen = background == index
+    letters = 1 + len(LETTERS)
+    share = len(around) / (len(around) + len(centre))
+    for index, level in {(int(b), int(s)) for b, s in zip(background, softness, strict=True)}:
+        chosen = (background == index) & (softness == level)
         flat = slots[chosen].reshape(-1, SLOT_PX * SLOT_PX, 3)
-        known_around, known_centre = _templates(int(index), softness)
-        error = _mean_square(flat[:, around].reshape(len(flat), -1), known_around)
-        middle = _mean_square(flat[:, centre].reshape(len(flat), -1), known_centre)
-        error = share * error[:, _LOOK_OF] + (1 - share) * middle
+        known_around, known_centre = _templates(index, level)
+        outside = _mean_square(flat[:, around].reshape(len(flat), -1), known_around, share)
+        error = _mean_square(flat[:, centre].reshape(len(flat), -1), known_centre, 1 - share)
+        looks = error[:, :-1].reshape(len(flat), len(_KINDS), letters)
+        looks += outside[:, :-1, None]
+        error[:, -1] += outside[:, -1]
         best = error.argmin(1)
-        look = _LOOK_OF[best]
-        lead = (chosen.sum(), SLOTS)
-        kind[chosen] = np.where(look == len(_KINDS), EMPTY, look).reshape(lead)
-        letter[chosen] = _LETTER_OF[best].reshape(lead)
+        lead = (-1, SLOTS)
+        kind[chosen] = np.where(best == len(_KINDS) * letters, EMPTY, best // letters).reshape(lead)
+        letter[chosen] = np.where(best == len(_KINDS) * letters, NO_LETTER, best % letters - 1).reshape(lead)
+        residual[chosen] = np.sqrt(np.maximum(error.min(1), 0)).reshape(lead)
         confidence[chosen] = _confidence(error).reshape(lead)
-        residual[chosen] = np.sqrt(error.min(1)).reshape(lead)
     return kind, letter, confidence, residual
 
 
 def _confidence(error: Floats) -> Floats:
     """Posterior of the best match: (n, m) mean squared errors -> (n,), Gaussian errors, flat prior."""
-    best = error.min(1, keepdims=True)
-    variance = np.maximum(best, _FLOOR**2)
-    return (1 / np.exp(-(error - best) * _EVIDENCE / (2 * variance)).sum(1)).astype(np.float32)
+    best = np.maximum(error.min(1, keepdims=True), 0)
+    logits = (best - error) * (_EVIDENCE / (2 * np.maximum(best, _FLOOR**2)))
+    return (1 / np.exp(logits, out=logits).sum(1)).astype(np.float32)
 
 
-def _mean_square(seen: Floats, known: Floats) -> Floats:
-    """Mean squared differences between (..., d) and (m, d): (..., m)."""
-    cross = seen @ known.T
-    square = np.einsum("...d,...d->...", seen, seen)[..., None] + np.einsum("md,md->m", known, known)
-    return np.maximum(square - 2 * cross, 0) / np.float32(known.shape[1])
+def _mean_square(seen: Floats, known: Floats, weight: float = 1.0) -> Floats:
+    """`weight` times the mean squared differences between (..., d) and (m, d): (..., m)."""
+    scale = np.float32(weight / known.shape[1])
+    error = seen @ (known.T * (-2 * scale))
+    error += np.einsum("...d,...d->...", seen, seen)[..., None] * scale
+    error += np.einsum("md,md->m", known, known) * scale
+    return error
 
 
 @cache
@@ -207,23 +224,23 @@ def _regions() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 @cache
-def _templates(background: int, softness: float) -> tuple[Floats, Floats]:
+def _templates(background: int, level: int) -> tuple[Floats, Floats]:
     """What a slot on this background can look like.
 
     Returns:
-        (193, d) outside the letter field, the bare background last; (192 * 9 + 1, c) inside it, in the order
-        of `_LOOK_OF` and `_LETTER_OF`.
+        (193, d) outside the letter field; (192 * 9 + 1, c) inside it, each look without and with every letter.
+        The bare background is last.
     """
     name = BACKGROUNDS[background]
     around, centre = _regions()
     bare = tile(name, None, None)
     tiles = np.stack([every_tile(name, letter) for letter in (None, *LETTERS)], axis=1)
     tiles = np.concatenate([tiles.reshape(-1, *bare.shape), bare[None]])
-    pixels = _soften(tiles.astype(np.float32) / 255, bare.astype(np.float32) / 255, softness)
+    pixels = _soften(_unit(tiles), _unit(bare), SOFTNESS_PX[level])
     pixels = pixels.reshape(len(tiles), SLOT_PX * SLOT_PX, 3)
-    plain = np.flatnonzero(_LETTER_OF == NO_LETTER)
+    unlettered = pixels[:: 1 + len(LETTERS)]
     return (
-        np.ascontiguousarray(pixels[plain][:, around].reshape(len(plain), -1)),
+        np.ascontiguousarray(unlettered[:, around].reshape(len(unlettered), -1)),
         np.ascontiguousarray(pixels[:, centre].reshape(len(pixels), -1)),
     )
 
@@ -239,5 +256,15 @@ def _soften(tiles: Floats, bare: Floats, softness: float) -> Floats:
     offsets = np.arange(-reach, reach + 1)
     weights = np.exp(-(offsets**2) / (2 * softness**2))
     weights = (weights / weights.sum()).astype(np.float32)
-    rows = sum(w * padded[:, reach + o : reach + o + SLOT_PX] for o, w in zip(offsets, weights, strict=True))
-    return sum(w * rows[:, :, reach + o : reach + o + SLOT_PX] for o, w in zip(offsets, weights, strict=True))
+    rows = np.zeros((len(tiles), SLOT_PX, padded.shape[2], 3), np.float32)
+    blurred = np.zeros_like(tiles)
+    for offset, weight in enumerate(weights):
+        rows += weight * padded[:, offset : offset + SLOT_PX]
+    for offset, weight in enumerate(weights):
+        blurred += weight * rows[:, :, offset : offset + SLOT_PX]
+    return blurred
+
+
+def _unit(pixels: NDArray[np.generic]) -> Floats:
+    """[0, 255] -> [0, 1]."""
+    return pixels.astype(np.float32) / np.float32(255)

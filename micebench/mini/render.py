@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micebench.mini.world import (
-    BACKGROUNDS,
     COLORS,
     GRID,
     IMAGE_PX,
-    LETTERS,
     MATERIALS,
     SHAPES,
     SLOT_PX,
@@ -175,5 +173,3 @@ def every_kind() -> Iterable[Kind]:
 def every_tile(background: str, letter: str | None = None) -> Pixels:
     """(192, 16, 16, 3) uint8: every look on one background, in the order of `every_kind`."""
     return np.stack([tile(background, kind, letter) for kind in every_kind()])
-
-

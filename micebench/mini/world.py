@@ -74,11 +74,11 @@ class Scene:
         return [thing for thing in self.things if name.fits(thing.kind)]
 
 
-_ATTRIBUTE = (
-    {word: "shape" for word in SHAPES}
-    | {word: "color" for word in COLORS}
-    | {word: "material" for word in MATERIALS}
-)
+_ATTRIBUTE: dict[str, str] = {
+    word: attribute
+    for attribute, words in (("shape", SHAPES), ("color", COLORS), ("material", MATERIALS))
+    for word in words
+}
 
 
 def parse_name(name: str) -> Kind:
@@ -100,7 +100,7 @@ def parse_name(name: str) -> Kind:
 
 
 def plural(name: str) -> str:
-    """"red cross" -> "red crosses"."""
+    """ "red cross" -> "red crosses"."""
     return name + ("es" if name.endswith("ss") else "s")
 
 

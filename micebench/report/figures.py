@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from micebench.metrics.table import OK
 from micebench.report.tables import turn_numbers
 from micebench.report.text import number, visible
 from micebench.sessions import TRACKS
@@ -17,9 +20,16 @@ from micebench.sessions import TRACKS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from micebench.metrics.table import VerdictTable
+
 _INK, _GRID = "#010203", "#010204"
 _SERIES = ("#010301", "#010302", "#010303", "#010304")
-_VARIABLES = {_INK: "--ink-2", _GRID: "--rule", **{c: f"--series-{i}" for i, c in enumerate(_SERIES, start=1)}}
+_VARIABLES = {
+    _INK: "--ink-2",
+    _GRID: "--rule",
+    **{c: f"--series-{i}" for i, c in enumerate(_SERIES, start=1)},
+}
+_NAMED = 6  # up to so many turns are written out on the axis
 _MARKERS = ("o", "s", "^", "D")
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
@@ -36,7 +46,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`svg` is markup that contains no text of the run except escaped series names; `alt` says the numbers."""
+    """`svg` is markup in which the run's words (names of tracks) are escaped; `alt` says the numbers."""
 
     key: str
     title: str
@@ -45,15 +55,37 @@ class Figure:
     alt: str
 
 
-def figures(summary: Mapping[str, Any]) -> list[Figure]:
-    """The figures this summary has numbers for."""
+def consistency_parts(table: "VerdictTable") -> dict[str, dict[str, dict[str, float]]]:
+    """``{"objects" | "background": {turn: {"value": percent}}}``: means of the scored verdicts, every session
+    counting once, its repeats averaged."""
+    _, session = np.unique(table.sessions, return_inverse=True)
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, metric in (("objects", "CC.object"), ("background", "CC.background")):
+        if metric not in table.values:
+            continue
+        found[name] = {}
+        for turn in range(table.width):
+            scored = table.status[metric][:, turn] == OK
+            count = np.bincount(session[scored])
+            total = np.bincount(session[scored], weights=table.values[metric][scored, turn])
+            if count.any():
+                means = total[count > 0] / count[count > 0]
+                found[name][str(turn + 1)] = {"value": 100 * float(means.mean())}
+    return found
+
+
+def figures(summary: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
+    """The figures this summary has numbers for; `parts` as from `consistency_parts`."""
     metrics: Mapping[str, Any] = summary["metrics"]
     wanted = [
         (
             "success",
             "Success by turn and track",
             "Share of sessions whose turns 1 to k were all followed; band: 95 % interval over all sessions.",
-            [Series("all", metrics.get("turn_success", {})), *_by_track(summary, "turn_success", banded=False)],
+            [
+                Series("all", metrics.get("turn_success", {})),
+                *_by_track(summary, "turn_success", banded=False),
+            ],
         ),
         (
             "marginal",
@@ -70,8 +102,8 @@ def figures(summary: Mapping[str, Any]) -> list[Figure]:
             "What no instruction touched, compared with the source image.",
             [
                 Series("total", metrics.get("content_consistency", {})),
-                Series("objects", metrics.get("object_consistency", {}), 1, banded=False),
-                Series("background", metrics.get("background_consistency", {}), 2, banded=False),
+                Series("objects", parts.get("objects", {}), 1, banded=False),
+                Series("background", parts.get("background", {}), 2, banded=False),
             ],
         ),
         (
@@ -118,10 +150,10 @@ def _draw(key: str, series: Sequence[Series], turns: Sequence[str]) -> str:
 
     # Salt and font type are read when the file is written; the salt makes ids equal between equal runs and
     # different between the figures of one page.
-    settings = {"svg.hashsalt": f"micebench-{key}", "svg.fonttype": "none", "text.parse_math": False}
-    with mpl.rc_context(settings):
+    with mpl.rc_context({"svg.hashsalt": f"micebench-{key}", "svg.fonttype": "none", "text.parse_math": False}):
         canvas = Canvas(figsize=(5.4, 3.1))
-        axes = canvas.add_axes((0.085, 0.135, 0.895, 0.74))
+        bottom = 0.1 if len(turns) <= _NAMED else 0.16
+        axes = canvas.add_axes((0.085, bottom, 0.895, 0.875 - bottom))
         for one in series:
             _plot(axes, one, turns)
         _dress(axes, turns)
@@ -135,19 +167,28 @@ def _draw(key: str, series: Sequence[Series], turns: Sequence[str]) -> str:
 def _plot(axes: "Axes", series: Series, turns: Sequence[str]) -> None:
     place = series.place
     colour = _SERIES[place]
-    scored = [turn for turn in turns if _value(series, turn) is not None]
-    at = [int(turn) for turn in scored]
-    axes.plot(at, [_value(series, turn) for turn in scored], color=colour, linewidth=2.0 if series.banded else 1.5,
-              marker=_MARKERS[place], markersize=5.5, linestyle=_DASHES[place],
-              markeredgewidth=0, label=series.name, clip_on=False, zorder=4 - 0.1 * place)  # fmt: skip
-    ended = [turn for turn in scored if series.by_turn[turn].get("low") is not None]
+    points = {turn: value for turn in turns if (value := _value(series, turn)) is not None}
+    axes.plot(
+        [int(turn) for turn in points],
+        list(points.values()),
+        color=colour,
+        linewidth=2.0 if series.banded else 1.5,
+        linestyle=_DASHES[place],
+        marker=_MARKERS[place],
+        markersize=5.5,
+        markeredgewidth=0,
+        label=series.name,
+        clip_on=False,
+        zorder=4 - 0.1 * place,
+    )
+    ended = [turn for turn in points if series.by_turn[turn].get("low") is not None]
     if not (series.banded and ended):
         return
     low, high = ([series.by_turn[turn][end] for turn in ended] for end in ("low", "high"))
     if len(ended) == 1:
         axes.vlines([int(turn) for turn in ended], low, high, color=colour, linewidth=6, alpha=0.25)
     else:
-        axes.fill_between([int(turn) for turn in ended], low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.fill_between([int(turn) for turn in ended], low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _dress(axes: "Axes", turns: Sequence[str]) -> None:
@@ -155,14 +196,15 @@ def _dress(axes: "Axes", turns: Sequence[str]) -> None:
     step = max(1, len(numbers) // 12)
     axes.set_ylim(0, 100)
     axes.set_xlim(numbers[0] - 0.15, numbers[-1] + 0.15)
-    axes.set_xticks(numbers[::step], [f"turn {turn}" if len(numbers) <= 6 else str(turn) for turn in numbers[::step]])
+    word = "turn " if len(numbers) <= _NAMED else ""
+    axes.set_xticks(numbers[::step], [f"{word}{turn}" for turn in numbers[::step]])
     axes.set_yticks(range(0, 101, 20))
     axes.tick_params(length=0, labelcolor=_INK, labelsize=9.5, pad=5)
     axes.grid(axis="y", color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     for side in axes.spines.values():
         side.set_visible(False)
-    if len(numbers) > 6:
+    if len(numbers) > _NAMED:
         axes.set_xlabel("turn", color=_INK, fontsize=9.5)
 
 

@@ -1,7 +1,8 @@
 """summary.json as tables: one model that the terminal and the page both draw, so they cannot disagree."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from micebench.instructions import EDIT_TYPES
@@ -22,6 +23,11 @@ class Cell:
     of: int = 0
     at_least: float | None = None
     at_most: float | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is known: no value, no bounds."""
+        return self.value is None and self.at_least is None
 
     @property
     def full(self) -> bool:
@@ -83,8 +89,9 @@ def cell(entry: Entry | None) -> Cell:
     """An entry of summary.json; an absent one is an empty cell."""
     if not entry:
         return Cell()
-    return Cell(**{name: entry.get(name) for name in ("value", "low", "high", "at_least", "at_most")},
-                n=int(entry.get("n") or 0), of=int(entry.get("of") or 0))  # fmt: skip
+    value, low, high = entry.get("value"), entry.get("low"), entry.get("high")
+    n, of = int(entry.get("n") or 0), int(entry.get("of") or 0)
+    return Cell(value, low, high, n, of, entry.get("at_least"), entry.get("at_most"))
 
 
 def overall_table(summary: Mapping[str, Any]) -> Table:
@@ -92,7 +99,7 @@ def overall_table(summary: Mapping[str, Any]) -> Table:
     turns = turn_numbers(summary)
     rows = tuple(
         Row(label(name), _cells(summary["metrics"][name], turns), hint=MEANINGS.get(name, ""))
-        for name in _ordered(summary["metrics"], LABELS)
+        for name in _judged(summary)
     )
     return Table("overall", "By turn", "metric", _turn_columns(turns), rows)
 
@@ -105,10 +112,20 @@ def track_table(summary: Mapping[str, Any]) -> Table | None:
     turns = turn_numbers(summary)
     rows = tuple(
         Row(visible(track, 40), _cells(tracks[track].get(name, {}), turns), group=label(name))
-        for name in _ordered(summary["metrics"], LABELS)
+        for name in _judged(summary)
         for track in _ordered(tracks, TRACKS)
     )
     return Table("tracks", "By track", "track", _turn_columns(turns), rows)
+
+
+def split_groups(table: Table | None) -> list[Table]:
+    """One table per group of `table`, titled by it."""
+    if table is None:
+        return []
+    return [
+        replace(table, key=f"{table.key}-{place}", title=group, rows=tuple(rows))
+        for place, (group, rows) in enumerate(groupby(table.rows, key=lambda row: row.group))
+    ]
 
 
 def edit_type_table(summary: Mapping[str, Any]) -> Table | None:
@@ -130,7 +147,7 @@ def bounds_table(summary: Mapping[str, Any]) -> Table | None:
     """Only the numbers that missing verdicts could still move; None where nothing is missing."""
     turns = turn_numbers(summary)
     rows: list[Row] = []
-    for name in _ordered(summary["metrics"], LABELS):
+    for name in _judged(summary):
         cells = _cells(summary["metrics"][name], turns)
         if any(one.bounded for one in cells):
             rows.append(Row(label(name), cells))
@@ -140,15 +157,14 @@ def bounds_table(summary: Mapping[str, Any]) -> Table | None:
 
 
 def first_failures(summary: Mapping[str, Any]) -> list[tuple[str, int, float]]:
-    """(label, sessions, share in percent): where sessions first fail; "all turns pass" and gaps at the end."""
+    """(label, sessions, share in percent) of where sessions first fail; "no failure" follows the turns."""
     counts: Mapping[str, int] = summary.get("first_failure") or {}
     total = sum(counts.values())
     words = {"none": "no failure", "undetermined": "undetermined"}
     turns = sorted((key for key in counts if key not in words), key=int)
     keys = [*turns, "none", *(["undetermined"] if counts.get("undetermined") else [])]
     return [
-        (words.get(key, f"turn {key}"), counts.get(key, 0), 100 * counts.get(key, 0) / total if total else 0.0)
-        for key in keys
+        (words.get(key, f"turn {key}"), counts.get(key, 0), 100 * counts.get(key, 0) / max(total, 1)) for key in keys
     ]
 
 
@@ -166,7 +182,7 @@ def gaps(summary: Mapping[str, Any]) -> list[Gap]:
                 metric=visible(metric, 40),
                 ok=ok,
                 total=ok + sum(lacking.values()),
-                counts=tuple((STATUS_WORDS.get(status, status), count) for status, count in lacking.items()),
+                counts=tuple((_word(status), int(count)) for status, count in lacking.items()),
                 consequence=_consequence(metric, ok, unplanned),
                 harmless=unplanned == 0,
             )
@@ -174,14 +190,27 @@ def gaps(summary: Mapping[str, Any]) -> list[Gap]:
     return found
 
 
+def _word(status: str) -> str:
+    return STATUS_WORDS.get(status) or visible(status, 40)
+
+
 def _consequence(metric: str, ok: int, unplanned: int) -> str:
     touched = [LABELS[name].lower() for name, sources in JUDGED_BY.items() if metric in sources]
-    listed = ", ".join(touched) or "numbers from it"
+    parts = [", ".join(touched[:-1]), touched[-1]] if touched[1:] else touched
+    listed = " and ".join(parts) or "no number here"
     if not ok:
         return f"no value for {listed}"
     if not unplanned:
-        return "left out of the means, as the protocol says"
-    return f"{listed}: means of what was scored, see bounds"
+        return "left out of the means by the protocol"
+    return f"affects {listed}, see bounds"
+
+
+def _judged(summary: Mapping[str, Any]) -> list[str]:
+    """The metrics that the run's judge was asked about, in reading order."""
+    metrics: Mapping[str, Mapping[str, Entry]] = summary["metrics"]
+    return [
+        name for name in _ordered(metrics, LABELS) if not all(cell(entry).empty for entry in metrics[name].values())
+    ]
 
 
 def _turn_columns(turns: Iterable[str]) -> tuple[str, ...]:

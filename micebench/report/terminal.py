@@ -1,123 +1,154 @@
-"""The report in the terminal: every number with its interval, gaps with their consequences."""
+"""The report in the terminal: every number with its interval, gaps with their consequences.
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, islice
+Everything is printed as `rich.text.Text`, never as markup, so nothing in the data can style or hide output.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as RichTable
+from rich.table import Table as Grid
 from rich.text import Text
 
 from micebench.report import tables
-from micebench.report.tables import Cell, Row, Table
+from micebench.report.tables import Cell, Table
 from micebench.report.text import interval, number, plural, visible
 
 if TYPE_CHECKING:
     from micebench.engine.run import Run
 
 _FAILED_SHOWN = 5
-_BAR = 24
-_PAD = 2  # blanks between columns
+_BAR = 24  # characters of a full bar
+_GAP = 2  # blanks between columns
+
+Lines = tuple[tuple[str, str], ...]
+"""(words, style) of each line of a cell."""
 
 
 def print_run(run: "Run", console: Console) -> None:
     """Print the whole report of `run`; fits any width from 60 columns on, with and without colours."""
     summary = run.summary()
     _print_head(run, summary, console)
-    for table in (tables.overall_table(summary), tables.track_table(summary), tables.edit_type_table(summary)):
+    overall = tables.overall_table(summary)
+    _print_heading(overall.title, console)
+    _print_table(overall, console, _layout(overall, console.width))
+    for table in (tables.track_table(summary), tables.edit_type_table(summary)):
         if table is not None:
-            _print_table(table, console)
+            _print_heading(table.title, console)
+            _print_excerpt(table, console)
     _print_first_failures(summary, console)
     _print_coverage(summary, console)
-    _print_failed_sessions(run, console)
+    _print_failures(run, console)
     _print_places(run, console)
 
 
 def _print_head(run: "Run", summary: Mapping[str, Any], console: Console) -> None:
     manifest = run.manifest
-    title = f"{summary.get('model') or manifest.model} on {summary.get('task') or manifest.task}"
     facts = [
-        f"judge {summary.get('judge') or manifest.judge}",
-        plural(int(summary.get("n_sessions") or 0), "session"),
-        *([plural(manifest.repeats, "repeat")] if manifest.repeats > 1 else []),
+        f"judge {manifest.judge}",
+        plural(manifest.n_sessions, "session"),
+        *([f"{manifest.repeats} repeats"] if manifest.repeats > 1 else []),
         f"context {manifest.context}",
         f"seed {manifest.seed}",
     ]
     console.print()
-    _line(console, title, style="bold")
-    _line(console, " · ".join(facts), style="dim")
-    _line(console, "percent, 95 % interval; scored/total where not all are scored", style="dim")
+    _print_line(f"{manifest.model} on {manifest.task}", console, "bold")
+    _print_line(" · ".join(facts), console, "dim")
+    table = tables.overall_table(summary)
+    partial = any(not one.full for row in table.rows for one in row.cells)
+    scored = ", scored/total where partial" if partial else ""
+    _print_line(f"percent and 95 % interval{scored}", console, "dim")
 
 
-def _print_table(table: Table, console: Console) -> None:
-    console.print()
-    _line(console, table.title, style="bold cyan")
-    for start, stop, stacked in _blocks(table, console.width):
-        _print_block(table, start, stop, stacked, console)
+def _layout(table: Table, width: int) -> Callable[[Cell], Lines]:
+    """One line per number if the table then fits the width, else the interval under the value."""
+    cells = [one for row in table.rows for one in row.cells]
+    wide = max((_width(_beside(one)) for one in cells), default=0) + _GAP
+    return _beside if _label_width(table) + wide * len(table.columns) <= width else _below
 
 
-def _blocks(table: Table, width: int) -> Iterator[tuple[int, int, bool]]:
-    """(first column, end, stacked): one line per number where that fits, else value over interval, else in
-    several blocks of equal size."""
-    label_width = max(len(table.corner), *(len(row.label) + 2 * bool(row.group) for row in table.rows))
-    room = max(width - label_width, 20)
-    count = len(table.columns)
-    one_line = max((_width(one, False) for row in table.rows for one in row.cells), default=0) + _PAD
-    if one_line * count <= room:
-        yield 0, count, False
+def _beside(one: Cell) -> Lines:
+    ends = f" {_ends(one):>11}" if one.value is not None else ""
+    return ((f"{number(one.value):>5}", "bold"), (ends, "dim"), *_counted(one))
+
+
+def _below(one: Cell) -> Lines:
+    ends = f"\n{_ends(one)}" if _ends(one) else ""
+    return ((number(one.value), "bold"), (ends, "dim"), *_counted(one))
+
+
+def _ends(one: Cell) -> str:
+    return interval(one.low, one.high) if one.value is not None else ""
+
+
+def _counted(one: Cell) -> Lines:
+    return () if one.full else ((f"\n{one.n}/{one.of}", "yellow"),)
+
+
+def _range(one: Cell) -> Lines:
+    return ((interval(one.at_least, one.at_most) if one.bounded else number(one.value), ""),)
+
+
+def _width(lines: Lines) -> int:
+    return max(map(len, "".join(words for words, _ in lines).split("\n")))
+
+
+def _label_width(table: Table) -> int:
+    labels = [len(row.label) + (2 if row.group else 0) for row in table.rows]
+    return max([len(table.corner), *labels, *(len(row.group) for row in table.rows)])
+
+
+def _print_excerpt(table: Table, console: Console) -> None:
+    """The columns that fit side by side, spread from the first to the last; the page has all of them."""
+    layout, count = _layout(table, console.width), len(table.columns)
+    fitting = _fitting(table, console, layout)
+    if fitting >= count:
+        _print_table(table, console, layout)
         return
-    narrow = max((_width(one, True) for row in table.rows for one in row.cells), default=0) + _PAD
-    per_block = max(1, room // max(narrow, 1))
-    blocks = -(-count // per_block)
-    size = -(-count // blocks)
-    for start in range(0, count, size):
-        yield start, min(start + size, count), True
+    kept = sorted({round(place * (count - 1) / max(fitting - 1, 1)) for place in range(fitting)})
+    rows = tuple(replace(row, cells=tuple(row.cells[place] for place in kept)) for row in table.rows)
+    columns = tuple(table.columns[place] for place in kept)
+    _print_table(replace(table, columns=columns, rows=rows), console, layout)
+    _print_line(f"{len(kept)} of {count} columns; the HTML report has all", console, "dim")
 
 
-def _print_block(table: Table, start: int, stop: int, stacked: bool, console: Console) -> None:
-    grid = RichTable(box=None, padding=(0, 0, 0, _PAD), pad_edge=False, header_style="dim", show_edge=False)
-    grid.add_column(_fit(table.corner, console), no_wrap=True)
-    for column in table.columns[start:stop]:
-        grid.add_column(column, justify="right", no_wrap=True)
-    for group, rows in groupby(table.rows, key=lambda row: row.group):
-        if group:
-            grid.add_row(_text(group, console, style="bold"))
-        for row in rows:
-            _add_row(grid, row, start, stop, stacked, console)
-    console.print(grid)
-    if stop < len(table.columns):
-        console.print()
+def _fitting(table: Table, console: Console, layout: Callable[[Cell], Lines]) -> int:
+    """How many columns fit beside the labels."""
+    widest = max((_width(layout(one)) for row in table.rows for one in row.cells), default=0)
+    widest = max([widest, *map(len, table.columns)]) + _GAP
+    return max(1, (console.width - _label_width(table)) // widest)
 
 
-def _add_row(grid: RichTable, row: Row, start: int, stop: int, stacked: bool, console: Console) -> None:
-    indent = "  " if row.group else ""
-    grid.add_row(
-        _text(indent + row.label, console),
-        *(_number(one, stacked, console) for one in row.cells[start:stop]),
-    )
+def _print_table(table: Table, console: Console, layout: Callable[[Cell], Lines]) -> None:
+    """In as many blocks of equally many columns as the width asks for."""
+    for start, stop in _blocks(len(table.columns), _fitting(table, console, layout)):
+        if start:
+            console.print()
+        grid = Grid(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="dim")
+        grid.add_column(table.corner, no_wrap=True)
+        for column in table.columns[start:stop]:
+            grid.add_column(column, justify="right", no_wrap=True)
+        for group, rows in groupby(table.rows, key=lambda row: row.group):
+            if group:
+                grid.add_row(_text(group, console, "bold"))
+            for row in rows:
+                numbers = (_cell(layout(one), console) for one in row.cells[start:stop])
+                grid.add_row(_text(("  " if group else "") + row.label, console), *numbers)
+        console.print(grid)
 
 
-def _parts(one: Cell) -> tuple[str, str, str]:
-    counted = f"{one.n}/{one.of}" if not one.full else ""
-    return f"{number(one.value):>5}", f"{interval(one.low, one.high):>11}" if one.value is not None else "", counted
+def _blocks(columns: int, at_most: int) -> Iterator[tuple[int, int]]:
+    size = -(-columns // -(-columns // at_most)) if columns else 1
+    for start in range(0, columns, size):
+        yield start, min(start + size, columns)
 
 
-def _width(one: Cell, stacked: bool) -> int:
-    value, ends, counted = _parts(one)
-    widths = (len(value), len(ends), len(counted))
-    return max(widths) if stacked else max(widths[0] + 1 + widths[1], widths[2])
-
-
-def _number(one: Cell, stacked: bool, console: Console) -> Text:
-    value, ends, counted = _parts(one)
+def _cell(lines: Lines, console: Console) -> Text:
     cell = Text(justify="right", no_wrap=True)
-    cell.append(_fit(value, console), style="bold" if one.value is not None else "dim")
-    if ends:
-        cell.append("\n" if stacked else " ")
-        cell.append(_fit(ends, console), style="dim")
-    if counted:
-        cell.append(f"\n{counted}", style="yellow")
+    for words, style in lines:
+        cell.append(_fit(words, console), style)
     return cell
 
 
@@ -125,110 +156,70 @@ def _print_first_failures(summary: Mapping[str, Any], console: Console) -> None:
     failures = tables.first_failures(summary)
     if not failures:
         return
-    console.print()
-    _line(console, "First failure", style="bold cyan")
+    _print_heading("First failure", console)
     widest = max(len(name) for name, _, _ in failures)
     digits = max(len(f"{count:,}") for _, count, _ in failures)
     for name, count, share in failures:
+        line = Text(f"{name:<{widest}}  {count:>{digits},}  {number(share):>5} %  ", no_wrap=True)
         style = {"no failure": "green", "undetermined": "yellow"}.get(name, "red")
-        bar = _fit("━", console) * round(share * _BAR / 100)
-        line = Text(f"{name:<{widest}}  {count:>{digits},}  {number(share):>5} %  ")
-        line.append(bar, style=style)
-        console.print(line, overflow="crop", no_wrap=True)
+        line.append(_fit("━", console) * round(share * _BAR / 100), style)
+        console.print(line)
 
 
 def _print_coverage(summary: Mapping[str, Any], console: Console) -> None:
     gaps = tables.gaps(summary)
-    console.print()
-    _line(console, "Coverage", style="bold cyan")
+    _print_heading("Coverage", console)
     if not gaps:
-        _line(console, "every verdict was scored")
-        return
+        _print_line("every verdict was scored", console)
     for gap in gaps:
         lacking = ", ".join(f"{count:,} {status}" for status, count in gap.counts)
-        _line(
-            console,
-            f"{gap.metric}: {gap.ok:,} of {gap.total:,} scored; {lacking}: {gap.consequence}",
-            style="" if gap.harmless else "yellow",
-        )
+        said = f"{gap.metric}: {gap.ok:,} of {gap.total:,} scored, {lacking}: {gap.consequence}"
+        _print_line(said, console, "" if gap.harmless else "yellow")
     bounds = tables.bounds_table(summary)
     if bounds is not None:
-        _print_bounds(bounds, console)
+        _print_heading("Bounds", console)
+        _print_line("the smallest and the largest values that the missing verdicts allow", console, "dim")
+        _print_table(bounds, console, _range)
 
 
-def _print_bounds(bounds: Table, console: Console) -> None:
-    """With every missing verdict counted as worst and as best: the numbers cannot lie outside."""
-    console.print()
-    _line(console, "Bounds: every missing verdict counted as failed, and as passed", style="bold cyan")
-    as_ranges = Table(
-        bounds.key,
-        bounds.title,
-        bounds.corner,
-        bounds.columns,
-        tuple(Row(row.label, tuple(_range_of(one) for one in row.cells)) for row in bounds.rows),
-    )
-    width = max(len(_range_text(one)) for row in bounds.rows for one in row.cells) + _PAD
-    room = max(console.width - max(len(row.label) for row in bounds.rows), width)
-    size = max(1, room // width)
-    for start in range(0, len(bounds.columns), size):
-        grid = RichTable(box=None, padding=(0, 0, 0, _PAD), pad_edge=False, header_style="dim", show_edge=False)
-        grid.add_column(bounds.corner, no_wrap=True)
-        for column in bounds.columns[start : start + size]:
-            grid.add_column(column, justify="right", no_wrap=True)
-        for row in as_ranges.rows:
-            grid.add_row(
-                _text(row.label, console),
-                *(_fit(_range_text(one), console) for one in row.cells[start : start + size]),
-            )
-        console.print(grid)
-
-
-def _range_of(one: Cell) -> Cell:
-    return one if one.bounded else Cell(value=one.value, at_least=one.value, at_most=one.value)
-
-
-def _range_text(one: Cell) -> str:
-    return interval(one.at_least, one.at_most) or number(one.value)
-
-
-def _print_failed_sessions(run: "Run", console: Console) -> None:
-    failed = (edit for edit in run.edits() if edit.status == "failed")
-    shown = list(islice(failed, _FAILED_SHOWN))
-    if not shown:
+def _print_failures(run: "Run", console: Console) -> None:
+    failures = run.failures()
+    if not failures:
         return
-    rest = sum(1 for _ in failed)
-    console.print()
-    _line(console, f"Edits without an image: {len(shown) + rest:,}", style="bold red")
-    for edit in shown:
-        where = f"{edit.session} turn {edit.turn}" + (f" repeat {edit.repeat}" if edit.repeat else "")
-        _line(console, f"{visible(where, 80)}: {visible(edit.reason or 'no reason given', 300)}")
-    if rest:
-        _line(console, f"... and {rest:,} more, in edits/", style="dim")
+    _print_heading(f"Edits without an image: {len(failures):,}", console, "bold red")
+    for failure in failures[:_FAILED_SHOWN]:
+        repeat = f" repeat {failure.repeat}" if failure.repeat else ""
+        where = f"{visible(failure.session, 60)} turn {failure.turn}{repeat}"
+        _print_line(f"{where}: {visible(failure.reason or 'no reason given', 300)}", console)
+    if len(failures) > _FAILED_SHOWN:
+        _print_line(f"and {len(failures) - _FAILED_SHOWN:,} more, in edits/", console, "dim")
 
 
 def _print_places(run: "Run", console: Console) -> None:
+    """Paths are never broken over lines, so that they can be copied."""
     console.print()
     page = run.path / "report" / "index.html"
-    _line(console, f"run     {run.path}")
+    console.print(_text(f"run     {run.path}", console), soft_wrap=True)
     if page.is_file():
-        _line(console, f"report  {page}")
+        console.print(_text(f"report  {page}", console), soft_wrap=True)
 
 
-def _line(console: Console, line: str, style: str = "") -> None:
-    """One logical line; words wrap at the console's width, markup in data stays text."""
-    console.print(escape(_fit(visible(line), console)), style=style or None, highlight=False, emoji=False)
+def _print_heading(words: str, console: Console, style: str = "bold cyan") -> None:
+    console.print()
+    _print_line(words, console, style)
+
+
+def _print_line(words: str, console: Console, style: str = "") -> None:
+    console.print(_text(words, console, style))
 
 
 def _text(words: str, console: Console, style: str = "") -> Text:
-    return Text(_fit(words, console), style=style, no_wrap=True)
+    return Text(_fit(visible(words), console), style)
 
 
 def _fit(words: str, console: Console) -> str:
     """Only characters the stream can carry: a report never dies of a C locale."""
-    if console.encoding.startswith("utf"):
+    if console.encoding.lower().startswith("utf"):
         return words
-    plain = words.replace("–", "-").replace("━", "#").replace("·", "|").replace("…", "...").replace("×", "x")
+    plain = words.translate({ord("–"): "-", ord("━"): "#", ord("·"): "|", ord("…"): "...", ord("×"): "x"})
     return plain.encode(console.encoding, "replace").decode(console.encoding)
-
-
-__all__: Sequence[str] = ("print_run",)

@@ -22,7 +22,7 @@ MEANINGS: dict[str, str] = {
     "global_awareness": "the image complies with everything accumulated so far",
     "cumulative_awareness": "it did so at this and at every earlier turn",
     "collapse": "two destroyed images in a row by turn k; lower is better",
-    "quality_drift": "change of image quality against the source image",
+    "quality_drift": "image quality lost against the source image; lower is better",
 }
 
 JUDGED_BY: dict[str, tuple[str, ...]] = {

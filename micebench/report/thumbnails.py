@@ -5,7 +5,7 @@ import io
 from dataclasses import dataclass
 
 _SMALL = 96  # px: up to here an image is shown pixel by pixel, losslessly, at a whole multiple of its size
-_SHOWN = 144  # px: what small images are enlarged to, at most
+_SHOWN = 192  # px: what small images are enlarged to, at most
 _LARGEST = 256  # px: longest side of a thumbnail
 
 

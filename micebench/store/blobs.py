@@ -38,7 +38,9 @@ class Blobs:
             if digest[:2] not in self._known:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._known.add(digest[:2])
-            beside = f"{path}.{os.getpid()}.tmp"
+            # All new files start in one folder: file systems that spread folders over the disk (ext4) would
+            # otherwise look for a free inode in another corner for every image.
+            beside = f"{self.folder}/{digest}.tmp"
             try:
                 descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
                 with open(descriptor, "wb", buffering=0) as file:
@@ -66,12 +68,13 @@ class Blobs:
             raise RunError(f"image {path} is damaged; run the same `micebench run` command again to redo it")
         return data
 
-    def intact(self, digest: str) -> bool:
-        """Whether the blob is there and is what its name says."""
+    def find(self, digest: str) -> bytes | None:
+        """The PNG bytes, or None if the file is missing or is not what its name says."""
         try:
-            return sha256(self.path(digest).read_bytes()) == digest
+            data = self.path(digest).read_bytes()
         except OSError:
-            return False
+            return None
+        return data if sha256(data) == digest else None
 
     @staticmethod
     def _matches(path: Path, png: bytes) -> bool:

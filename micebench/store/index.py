@@ -7,7 +7,7 @@ Rows are (session, repeat) in session order, repeats of one session side by side
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from micebench.errors import RunError
 from micebench.store.journal import parse_line, read_journal
@@ -16,6 +16,10 @@ from micebench.store.records import EditRecord, VerdictRecord
 from micebench.store.rundir import RunDir
 from micebench.store.sessionlines import row_hash
 from micebench.verdicts import Status
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MISSING, OK, FAILED = 0, 1, 2
 """State of an edit."""
@@ -103,8 +107,7 @@ class EditIndex:
         Raises:
             RunError: a damaged line, or one about a session the run does not have.
         """
-        self._paths = run.edit_journals()
-        for number, path in enumerate(self._paths):
+        for path in run.edit_journals():
             for offset, line in read_journal(path):
                 record = _edit(line, path)
                 session = self.sessions.position.get(record.session)
@@ -113,19 +116,20 @@ class EditIndex:
                         f"{path}: an edit of session {record.session!r}, which is not in sessions.jsonl; "
                         f"restore the run from a copy"
                     )
-                row = session * self.repeats + record.repeat
-                self.record(row, record)
-                unit = row * self.turns + record.turn - 1
-                self._offsets[unit], self._files[unit] = offset, number
+                self.record(session * self.repeats + record.repeat, record, (path, offset))
         self._drop_stale()
 
-    def record(self, row: int, record: EditRecord) -> None:
-        """Take over one edit."""
+    def record(self, row: int, record: EditRecord, place: tuple[Path, int]) -> None:
+        """Take over one edit whose line is at `place` (file, byte offset)."""
         unit = row * self.turns + record.turn - 1
-        place = slice(unit * _HASH, (unit + 1) * _HASH)
+        hashes = slice(unit * _HASH, (unit + 1) * _HASH)
         self._state[unit] = OK if record.status == "ok" else FAILED
-        self._keys[place] = bytes.fromhex(record.key)
-        self._images[place] = bytes.fromhex(record.image) if record.image else bytes(_HASH)
+        self._keys[hashes] = bytes.fromhex(record.key)
+        self._images[hashes] = bytes.fromhex(record.image) if record.image else bytes(_HASH)
+        path, self._offsets[unit] = place
+        if path not in self._paths:
+            self._paths.append(path)
+        self._files[unit] = self._paths.index(path)
         if record.status == "failed":
             self.reasons[row, record.turn] = record.reason
         else:
@@ -137,8 +141,7 @@ class EditIndex:
             for turn in range(1, self.sessions.turns[session] + 1):
                 state = self.state(row, turn)
                 if state != MISSING and self.expected_key(row, turn) != self.key(row, turn):
-                    self._state[row * self.turns + turn - 1] = MISSING
-                    self.reasons.pop((row, turn), None)
+                    self.forget(row, turn)
 
     def expected_key(self, row: int, turn: int) -> str | None:
         """The key this edit has today; None while what it is made from does not exist."""
@@ -185,9 +188,7 @@ class EditIndex:
                 if state == MISSING:
                     continue
                 number = self._files[unit]
-                yield _edit(
-                    _line_at(files[number], self._offsets[unit], self._paths[number]), self._paths[number]
-                )
+                yield _edit(_line_at(files[number], self._offsets[unit], self._paths[number]), self._paths[number])
         finally:
             for file in files:
                 file.close()
@@ -235,9 +236,7 @@ class VerdictIndex:
             return None
         return verdict_key(self.edits.key(row, turn), image, self.judge_hash, metric)
 
-    def record(
-        self, row: int, turn: int, metric: str, answer: tuple[Status, float | None], offset: int
-    ) -> None:
+    def record(self, row: int, turn: int, metric: str, answer: tuple[Status, float | None], offset: int) -> None:
         """Take over one verdict whose line starts at byte `offset`."""
         unit = self._unit(row, turn, metric)
         status, value = answer
@@ -254,14 +253,28 @@ class VerdictIndex:
         """The value; 0.0 where the status is not ``ok``."""
         return self._values[self._unit(row, turn, metric)]
 
+    def arrays(self) -> "tuple[NDArray[np.uint8], NDArray[np.float64]]":
+        """(status, value), each (rows, turns, metrics). Status 0: none; else 1 + index into STATUSES."""
+        import numpy as np
+
+        shape = (self.edits.rows, self.edits.turns, len(self.metrics))
+        return (
+            np.frombuffer(self._status, dtype=np.uint8).reshape(shape),
+            np.frombuffer(self._values, dtype=np.float64).reshape(shape),
+        )
+
     def records(self) -> Iterator[VerdictRecord]:
         """The valid verdicts in canonical order (row, turn, metric), read back from the journal."""
+        return (_verdict(line, self.path) for line in self.lines())
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """The journal lines of `records`."""
         if not self.path.exists():
             return
         with open(self.path, "rb") as file:
             for unit, code in enumerate(self._status):
                 if code:
-                    yield _verdict(_line_at(file, self._offsets[unit], self.path), self.path)
+                    yield _line_at(file, self._offsets[unit], self.path)
 
     def _unit(self, row: int, turn: int, metric: str) -> int:
         return (row * self.edits.turns + turn - 1) * len(self.metrics) + self._column[metric]

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from io import FileIO
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,11 +12,12 @@ from typing import Any, Self
 from micebench.errors import RunError
 
 _TAIL_BYTES = 1 << 16
+_LINES = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def dump_line(record: dict[str, Any]) -> bytes:
     """One JSONL line. Key order is kept, so that equal records are equal bytes."""
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    return _LINES.encode(record).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def write_error(path: Path, error: OSError) -> RunError:
@@ -35,27 +37,31 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: FileIO = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by `close`)
-            keep = _complete_length(self._file)
-            if keep < self._file.seek(0, os.SEEK_END):
-                self._file.truncate(keep)
+            self._end = _complete_length(self._file)
+            if self._end < self._file.seek(0, os.SEEK_END):
+                self._file.truncate(self._end)
         except OSError as error:
             raise write_error(path, error) from error
 
-    def append(self, records: Iterable[dict[str, Any]]) -> None:
-        """Append a batch and wait until the disk has it.
+    def append(self, records: Iterable[dict[str, Any]]) -> list[int]:
+        """Append a batch and wait until the disk has it; returns the byte offset of each line.
 
         Raises:
             RunError: the disk is full or fails; complete lines already written stay valid.
         """
-        pending = memoryview(b"".join(dump_line(record) for record in records))
+        lines = [dump_line(record) for record in records]
+        offsets = list(accumulate(map(len, lines), initial=self._end))
+        pending = memoryview(b"".join(lines))
         if not pending:
-            return
+            return []
         try:
             while pending:
                 pending = pending[self._file.write(pending) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             raise write_error(self.path, error) from error
+        self._end = offsets.pop()
+        return offsets
 
     def close(self) -> None:
         self._file.close()
@@ -109,7 +115,5 @@ def parse_line(line: bytes, path: Path, number: int | None = None) -> dict[str, 
         record = None
     if not isinstance(record, dict):
         where = f"{path}:{number}" if number is not None else str(path)
-        raise RunError(
-            f"{where}: damaged journal line; restore the file from a copy, or delete that line to redo its unit"
-        )
+        raise RunError(f"{where}: damaged journal line; restore the file from a copy, or delete that line to redo it")
     return record  # pyright: ignore[reportUnknownVariableType]

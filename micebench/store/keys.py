@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 
 def canonical(value: Any) -> bytes:
     """JSON bytes that depend on content only: sorted keys, no white space, UTF-8, no NaN."""
-    return json.dumps(
-        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    ).encode()
+    return _CANONICAL.encode(value).encode("utf-8", "surrogatepass")
 
 
 def sha256(data: bytes) -> str:
@@ -62,10 +62,10 @@ def verdict_key(edit: str, image: str, judge: str, metric: str) -> str:
     The image is part of it because an editor may not be deterministic: an edit that had to be made again
     and came out differently must be judged again.
     """
-    return content_key(("verdict", edit, image, judge, metric))
+    return sha256(f"verdict {edit} {image} {judge} {metric}".encode())  # hashes and names: no blanks inside
 
 
 def derive_seed(task: str, session: str, turn: int, repeat: int, seed: int) -> int:
-    """Seed of one edit, in [0, 2**63): the first 63 bits of a hash, so that no two edits share one by design."""
+    """Seed of one edit, in [0, 2**63): 63 bits of a hash of everything that tells edits apart."""
     digest = hashlib.sha256(canonical(("seed", task, session, turn, repeat, seed))).digest()
     return int.from_bytes(digest[:8], "big") >> 1

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from datetime import UTC, datetime
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,7 +95,7 @@ class Manifest(BaseModel):
             fields = json.loads(path.read_bytes())
         except FileNotFoundError as error:
             raise RunError(
-                f"{path.parent} is not a run: it has no {path.name}; make one with `micebench run --out {path.parent}`"
+                f"{path.parent} is not a run (no {path.name}); make one with `micebench run --out DIR`"
             ) from error
         except (OSError, ValueError) as error:
             raise RunError(f"{path}: cannot be read ({error}); restore it from a copy") from error
@@ -134,8 +134,11 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of what can move a score."""
-    found = {"python": platform.python_version()}
-    for package in ("micebench", "numpy", "pillow", "datasets", "scipy", "torch", "diffusers"):
+    found = {
+        "micebench": import_module("micebench").__version__,  # by name: no edge from this room to the API
+        "python": platform.python_version(),
+    }
+    for package in ("numpy", "pillow", "datasets", "scipy", "torch", "diffusers"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -5,10 +5,11 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from micebench.errors import RunError
 from micebench.store.blobs import Blobs
@@ -43,7 +44,7 @@ class RunDir:
         return self.path / "verdicts" / f"{judge}-{judge_hash[:8]}.jsonl"
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> Generator[None]:
         """Hold the run for writing. The system lets go of the lock when the process dies, however it dies.
 
         Raises:
@@ -65,15 +66,23 @@ class RunDir:
                 ) from error
             except OSError as error:
                 raise RunError(
-                    f"{path}: this file system cannot lock files ({error.strerror}); give an --out on another one"
+                    f"{path}: the file system cannot lock files ({error.strerror}); give --out on another one"
                 ) from error
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-            for torn in self.path.glob("blobs/*/*.tmp"):  # a crash may leave one
+            for torn in self.path.glob("blobs/*.tmp"):  # a crash may leave one
                 torn.unlink(missing_ok=True)
             yield
         finally:
             os.close(descriptor)
+
+
+def replace(new: Path, old: Path) -> None:
+    """Put a finished file in the place of another. Raises RunError if the disk refuses."""
+    try:
+        os.replace(new, old)
+    except OSError as error:
+        raise write_error(old, error) from error
 
 
 def write_manifest(run: RunDir, manifest: Manifest) -> None:
@@ -100,7 +109,20 @@ class Log:
         self._journal = Journal(run.path / "log.jsonl")
 
     def event(self, name: str, **fields: Any) -> None:
+        """One line, with the time."""
         self._journal.append([{"time": round(time.time(), 3), "event": name, **fields}])
 
-    def close(self) -> None:
+    @contextmanager
+    def timed(self, stage: str) -> Generator[None]:
+        """Log the seconds a stage took, if it came to its end."""
+        start = time.monotonic()
+        yield
+        self.event(stage, seconds=round(time.monotonic() - start, 3))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._journal.close()

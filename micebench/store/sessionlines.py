@@ -40,12 +40,13 @@ def _turn_line(turn: Turn) -> dict[str, Any]:
 
 
 def row_hash(line: Mapping[str, Any]) -> str:
-    """Hash of what a session says. Where it was read from (paths, file:line) is no cause and is left out."""
+    """Hash of what a session says, reference images included, the source image apart (it has its own).
+
+    Where it was read from (paths, file and line) is no cause of anything and is left out.
+    """
     said = {name: line[name] for name in ("id", "track", "rule", "category")}
-    turns = [
-        {**turn, "invalid": sorted(turn["invalid"]), "target": None, "mask": None} for turn in line["turns"]
-    ]
-    return content_key({**said, "turns": turns})
+    said["turns"] = [{**turn, "invalid": sorted(turn["invalid"])} for turn in line["turns"]]
+    return content_key(said)
 
 
 def parse_session(line: Mapping[str, Any], task: str, blobs: Blobs) -> Session:

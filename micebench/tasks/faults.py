@@ -37,7 +37,8 @@ FIELDS = {
 LONGEST_NAME = 60
 """Characters; the longest real object name in the published sets has 41."""
 _RESIDUE = re.compile(
-    r"[\n\r\t\[\]{}`<>]|\.\s+\w|respond with|object name|\bthe user\b|\bas an ai\b|\bi cannot\b", re.IGNORECASE
+    r"[\n\r\t\[\]{}`<>]|\.\s+\w|respond with|object name|\bthe user\b|\bas an ai\b|\bi cannot\b",
+    re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W_]+")
 
@@ -71,7 +72,7 @@ def is_residue(name: str) -> bool:
 
 
 def same_object(name: str, pool: Sequence[str]) -> list[str]:
-    """The pool names that `name` means: itself, else those that only add or drop words ("sheep", "wool white sheep")."""
+    """The pool names that `name` means: itself, else all that add or drop words ("sheep", "white sheep")."""
     if name in pool:
         return [name]
     words = _words(name)
@@ -94,11 +95,17 @@ def named_objects(edit: ParsedEdit) -> list[str]:
     return [name for name in names if name]
 
 
-def session_faults(session: Session, fields: Mapping[str, str] = FIELDS) -> list[Fault]:
-    """Every fault that the annotations of a session show, turn by turn."""
+def session_faults(
+    session: Session, fields: Mapping[str, str] = FIELDS, *, anchors_move: bool = False
+) -> list[Fault]:
+    """Every fault that the annotations of a session show, turn by turn.
+
+    `anchors_move`: a position change edits its anchor too (MICE-Bench and EdiVal take both objects out of the
+    unchanged ones, without exception).
+    """
     edits = [parse_turn(turn) for turn in session.turns]
     faults = [*_instruction_faults(session, edits, fields), *_flag_faults(session, fields)]
-    faults += _pool_faults(session, edits, fields)
+    faults += _pool_faults(session, edits, fields, anchors_move)
     if session.track == "cm" and session.rule is None:
         text = "no rule of the form '... X color|material ...' before the hinge phrase"
         faults += [Fault(turn.number, fields["instruction"], "no rule", ("GA",), text) for turn in session.turns]
@@ -106,15 +113,20 @@ def session_faults(session: Session, fields: Mapping[str, str] = FIELDS) -> list
 
 
 def mark(
-    session: Session, *, where: Sequence[str] | None = None, fields: Mapping[str, str] = FIELDS
+    session: Session,
+    *,
+    where: Sequence[str] | None = None,
+    fields: Mapping[str, str] = FIELDS,
+    anchors_move: bool = False,
 ) -> Session:
     """The session with its faults entered in `Turn.invalid`; entries that are already there stay.
 
-    `where` gives one "file:line" per turn (default: the session's provenance for all).
+    `where` gives one "file:line" per turn (default: the session's provenance for all); the rest is
+    `session_faults`'s.
     """
     places = where or [session.provenance] * len(session.turns)
     invalid: list[dict[str, str]] = [dict(turn.invalid) for turn in session.turns]
-    for fault in session_faults(session, fields):
+    for fault in session_faults(session, fields, anchors_move=anchors_move):
         for metric in fault.metrics:
             invalid[fault.turn - 1].setdefault(metric, fault.reason(places[fault.turn - 1]))
     if not any(invalid):
@@ -202,18 +214,24 @@ def _flag_faults(session: Session, fields: Mapping[str, str]) -> Iterator[Fault]
 
 
 def _pool_faults(
-    session: Session, edits: Sequence[ParsedEdit | str | None], fields: Mapping[str, str]
+    session: Session,
+    edits: Sequence[ParsedEdit | str | None],
+    fields: Mapping[str, str],
+    anchors_move: bool,
 ) -> Iterator[Fault]:
     edited: set[str] = set()
+    texts: set[str] = set()
     for index, (turn, edit) in enumerate(zip(session.turns, edits, strict=True)):
         unchanged, everything = turn.unchanged_objects, turn.all_objects
         before = session.turns[index - 1] if index else None
         known = _known_before(session, turn.number)
         if isinstance(edit, ParsedEdit) and known is not None:
             touched = [] if edit.edit_type == "subject_add" else [edit.target]
-            touched += [edit.anchor] if edit.edit_type == "position_change" else []
+            touched += [edit.anchor] if anchors_move and edit.edit_type == "position_change" else []
             edited.update(pool for name in touched for pool in same_object(name, known))
-        yield from _residue_in_pools(turn, fields)
+        if isinstance(edit, ParsedEdit) and edit.edit_type == "text_change":
+            texts.add(edit.value)  # the generators list a written text among the objects
+        yield from _residue_in_pools(turn, texts, fields)
         if unchanged is not None:
             still = sorted(edited & set(unchanged))
             if still:
@@ -236,9 +254,9 @@ def _pool_faults(
             yield Fault(turn.number, fields["all_objects"], "pool", ("CC.background",), text)
 
 
-def _residue_in_pools(turn: Turn, fields: Mapping[str, str]) -> Iterator[Fault]:
+def _residue_in_pools(turn: Turn, texts: set[str], fields: Mapping[str, str]) -> Iterator[Fault]:
     for name, metric in (("unchanged_objects", "CC.object"), ("all_objects", "CC.background")):
-        leaked = [entry for entry in getattr(turn, name) or () if is_residue(entry)]
+        leaked = [entry for entry in getattr(turn, name) or () if is_residue(entry) and entry not in texts]
         if leaked:
             yield Fault(turn.number, fields[name], "residue", (metric,), f"object name {_short(leaked[0])}")
 

@@ -64,6 +64,6 @@ def require_sources(sessions: Iterable[Session], folder: Path | None) -> None:
     if missing:
         where = f"searched in {folder.resolve()}" if folder else "no folder was given"
         raise DataError(
-            f"{len(missing)} of {total} source images are missing ({where}), first: {missing[0] or 'unnamed'}; "
-            "put the release's images there or give its folder with --data DIR"
+            f"{len(missing)} of {total} source images are missing ({where}), "
+            f"first: {missing[0] or 'unnamed'}; put them there, or give the release's folder with --data DIR"
         )

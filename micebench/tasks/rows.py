@@ -151,7 +151,7 @@ def column(
     *,
     required: bool = True,
 ) -> Column:
-    """The per-turn list `key` of a row. A wrong length makes the whole field unusable: turns cannot be matched.
+    """The per-turn list `key` of a row; of another length than `turns` it cannot be matched and is unusable.
 
     `where` is the row's place, or one place per turn where each turn has a row of its own.
     """
@@ -168,7 +168,7 @@ def column(
     faults = {
         turn: f"{places[turn - 1]} {key}[{turn}]: bad field: unexpected value {_shown(value)}"
         for turn, value in enumerate(values, 1)
-        if not accept(value)
+        if not accept(value) and (required or value is not None)
     }
     return Column([None if turn in faults else value for turn, value in enumerate(values, 1)], faults)
 

@@ -1,0 +1,49 @@
+"""``micebench judge``: score the edits of a run, again or by another judge."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def judge(
+    run: Annotated[Path, typer.Argument(help="Run directory made by `micebench run`.")],
+    judge: Annotated[
+        str | None, typer.Option("--judge", "-j", help="Judge card.", show_default="the run's own")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again where the judge gave no value.")
+    ] = False,
+    cards: Annotated[list[Path] | None, typer.Option("--cards", help="Folder with more cards (repeatable).")] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no HTML report.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
+) -> None:
+    """Judge finished edits. No edit is made again, and verdicts already given are kept.
+
+    Examples:
+
+      micebench judge runs/mice-mini--oracle
+
+      micebench judge runs/mice-mini--oracle --judge exact --retry-failed
+    """
+    from rich.console import Console
+
+    from micebench.cli.progress import ProgressDisplay
+    from micebench.engine.evaluate import judge as judge_run
+
+    with ProgressDisplay(Console(stderr=True, quiet=quiet)) as progress:
+        judged = judge_run(
+            run,
+            judge,
+            retry_failed=retry_failed,
+            cards=cards or (),
+            progress=None if quiet else progress,
+        )
+    if not no_report:
+        from micebench.report.html import write_report
+
+        write_report(judged)
+    if not quiet:
+        from micebench.report.terminal import print_run
+
+        print_run(judged, Console())

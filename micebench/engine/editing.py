@@ -1,0 +1,116 @@
+"""The second stage: sessions that lack edits are edited; each editor call's results are stored at once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from micebench.engine.edit import Chain, Outcome
+from micebench.engine.job import Job
+from micebench.engine.pool import run_all
+from micebench.store.blobs import Blobs
+from micebench.store.index import OK, EditIndex
+from micebench.store.journal import Journal
+from micebench.store.records import EditRecord
+from micebench.store.rundir import RunDir
+
+
+def edit_missing(job: Job, run: RunDir, index: EditIndex, tick: Callable[[int, int], None]) -> None:
+    """Make the edits that are missing, failed, or whose image is lost; journal after each editor call.
+
+    While one call's results are written, the editor is already busy with the next.
+
+    Args:
+        index: is kept up to date.
+        tick: told (edits settled, edits in all).
+    """
+    total = sum(index.sessions.turns) * index.repeats
+    settled = total - sum(open_edits(index, row) for row in range(index.rows))
+    tick(settled, total)
+    todo = chunks(index, run.blobs, job.batch)
+    with Journal(run.edits) as journal, ThreadPoolExecutor(1) as writer:
+        writing: Future[int] | None = None
+        for outcomes in run_all(job.editor, todo, job.protocol, job.options.workers):
+            if writing is not None:
+                settled += writing.result()
+                tick(min(settled, total), total)
+            writing = writer.submit(_store, outcomes, run, index, journal)
+        if writing is not None:
+            settled += writing.result()
+            tick(min(settled, total), total)
+
+
+def _store(outcomes: Sequence[Outcome], run: RunDir, index: EditIndex, journal: Journal) -> int:
+    """Images first, then the lines that name them; returns how many edits that settles."""
+    records = [_record(index, run.blobs, outcome) for outcome in outcomes]
+    offsets = journal.append(record.to_line() for record in records)
+    settled = len(records)
+    for outcome, record, offset in zip(outcomes, records, offsets, strict=True):
+        index.record(outcome.row, record, (run.edits, offset))
+        if record.status == "failed":
+            later = range(record.turn + 1, index.sessions.turns[outcome.row // index.repeats] + 1)
+            settled += len(later)
+            for turn in later:
+                index.forget(outcome.row, turn)
+    return settled
+
+
+def open_edits(index: EditIndex, row: int) -> int:
+    """How many edits of a row are still to be made, as far as the journals say."""
+    turns = index.sessions.turns[row // index.repeats]
+    return sum(index.state(row, turn) != OK for turn in range(1, turns + 1))
+
+
+def chunks(index: EditIndex, blobs: Blobs, batch: int) -> Iterator[list[Chain]]:
+    """Unfinished sessions, `batch` rows of the run at a time; a resumed run meets the same chunks."""
+    for first in range(0, index.rows, batch):
+        rows = range(first, min(first + batch, index.rows))
+        chain_of = {row: _chain(index, blobs, row) for row in rows if _unfinished(index, blobs, row)}
+        if chain_of:
+            lines = index.sessions.lines([row // index.repeats for row in chain_of])
+            for chain, line in zip(chain_of.values(), lines, strict=True):
+                _fill(chain, line, blobs)
+            yield list(chain_of.values())
+
+
+def _unfinished(index: EditIndex, blobs: Blobs, row: int) -> bool:
+    if open_edits(index, row):
+        return True
+    turns = index.sessions.turns[row // index.repeats]
+    images = (index.image(row, turn) for turn in range(1, turns + 1))
+    return any(image is None or blobs.find(image) is None for image in images)
+
+
+def _chain(index: EditIndex, blobs: Blobs, row: int) -> Chain:
+    session, repeat = divmod(row, index.repeats)
+    chain = Chain(row, index.sessions.ids[session], repeat, (), None)
+    for turn in range(1, index.sessions.turns[session] + 1):
+        image = index.image(row, turn)
+        png = blobs.find(image) if image is not None else None
+        if png is not None:
+            made_from = tuple(index.image(row, earlier) or "" for earlier in index.inputs(turn))
+            chain.kept[turn] = (png, made_from)
+    return chain
+
+
+def _fill(chain: Chain, line: dict[str, Any], blobs: Blobs) -> None:
+    chain.instructions = tuple(turn["instruction"] for turn in line["turns"])
+    chain.fault = line["fault"] or ""
+    chain.source = blobs.get(line["image"]) if line["image"] is not None else None
+
+
+def _record(index: EditIndex, blobs: Blobs, outcome: Outcome) -> EditRecord:
+    image = blobs.put(outcome.png) if outcome.png is not None else None
+    key = index.expected_key(outcome.row, outcome.turn)
+    if key is None:
+        raise AssertionError("an edit is made only after the edits it is made from")
+    session, repeat = divmod(outcome.row, index.repeats)
+    return EditRecord(
+        key=key,
+        session=index.sessions.ids[session],
+        repeat=repeat,
+        turn=outcome.turn,
+        status="ok" if image is not None else "failed",
+        image=image,
+        seed=outcome.seed,
+        reason=outcome.reason,
+    )

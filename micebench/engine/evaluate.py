@@ -1,0 +1,173 @@
+"""`evaluate`: sources, then edits, then verdicts, then the summary; every stage resumes where it was."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from micebench.cards import EditorCard, JudgeCard, TaskCard
+from micebench.editors.base import Editor
+from micebench.engine.editing import edit_missing
+from micebench.engine.job import Job, Options, check_resumable, judge_fields, make_job
+from micebench.engine.judging import judge_missing
+from micebench.engine.progress import Progress, silent
+from micebench.engine.run import Run
+from micebench.engine.setup import JudgeSource, judge_source
+from micebench.engine.sources import ingest
+from micebench.engine.summarize import derive
+from micebench.errors import RunError
+from micebench.judges.base import Judge
+from micebench.store.manifest import Manifest, versions
+from micebench.store.rundir import Log, RunDir, write_manifest
+from micebench.tasks.dataset import iter_sessions
+
+
+def evaluate(
+    task: str,
+    editor: str | EditorCard | Editor,
+    *,
+    out: Path | str | None = None,
+    judge: str | JudgeCard | Judge | None = None,
+    data: Path | str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    repeats: int = 1,
+    context: str | None = None,
+    workers: int = 1,
+    batch: int | None = None,
+    cards: Sequence[Path] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Run an editor over a task and judge every edit. The same call again resumes, and retries what failed.
+
+    Args:
+        task: task card, by id or path.
+        editor: card id, ``module:Class``, card, or any object with a method ``edit`` (see `Editor`).
+        out: run directory; None: ``runs/<task>--<model>`` in the current directory.
+        judge: card id, card, or any object with a method ``judge``; None: the task's own.
+        data: the release's folder, for tasks that need one.
+        limit: only the first so many sessions.
+        seed: base seed; each edit has its own, derived from it.
+        repeats: how often each session is run.
+        context: last | history | composed; None: what the editor declares.
+        workers: editor processes (each with its own editor).
+        batch: requests per editor call; None: what the editor declares.
+        cards: further card folders.
+        progress: told how far each stage is.
+
+    Raises:
+        MicebenchError: one line that says what is wrong and what to do. A failing edit or judge call is not
+            an error but a record: see `Run.failures` and the coverage in `Run.summary`.
+    """
+    options = Options(
+        context=context,
+        seed=seed,
+        repeats=repeats,
+        limit=limit,
+        cards=tuple(cards),
+        data=Path(data) if data is not None else None,
+        workers=workers,
+        batch=batch,
+    )
+    return execute(make_job(task, editor, judge, options, out), progress)
+
+
+def execute(job: Job, progress: Progress | None = None) -> Run:
+    """Do all of a job that is not done yet. Errors as in `evaluate`."""
+    report = progress or silent
+    check_resumable(job)
+    sessions = job.sessions()
+    run = RunDir(job.out)
+    with run.lock():
+        manifest = _settle_manifest(job, run, len(sessions))
+        with Log(run) as log:
+            log.event("start", versions=versions(), workers=job.options.workers, batch=job.batch)
+            with log.timed("sources"):
+                total = len(sessions)
+                ingest(run, iter_sessions(sessions), job.task.turns, partial(_tick, report, "sources", total))
+            del sessions
+            opened = Run(job.out, manifest)
+            with log.timed("edits"):
+                edit_missing(job, run, opened.edit_index(), partial(report, "edits"))
+            if job.judge is not None:
+                _score(job.judge, run, opened, log, partial(report, "verdicts"))
+            log.event("end")
+    return opened
+
+
+def judge(
+    run: Run | Path | str,
+    judge: str | JudgeCard | Judge | None = None,
+    *,
+    retry_failed: bool = False,
+    cards: Sequence[Path] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Judge the edits of a run; none is made again, and verdicts that are there are kept.
+
+    Each judge has its own journal. The run's table, summary and report are then those of this judge.
+
+    Args:
+        judge: card id, card, or any object with a method ``judge``; None: the run's own.
+        retry_failed: ask again where there is a verdict without a value (unparsed, refused, error).
+        cards, progress: as in `evaluate`.
+
+    Raises:
+        MicebenchError: no run there, unknown judge, or one of another domain.
+    """
+    path = run.path if isinstance(run, Run) else Path(run)
+    folder = RunDir(path)
+    manifest = Manifest.load(folder.manifest)
+    source = _judge_of(manifest, path, judge, cards)
+    with folder.lock():
+        manifest = Manifest.load(folder.manifest)
+        shown = manifest.model_copy(update=judge_fields(source))
+        if shown != manifest:
+            write_manifest(folder, shown)
+        opened = Run(path, shown)
+        with Log(folder) as log:
+            log.event("judge", judge=source.id, retry_failed=retry_failed)
+            report = partial(progress or silent, "verdicts")
+            _score(source, folder, opened, log, report, retry_failed=retry_failed)
+            log.event("end")
+    return opened
+
+
+def _judge_of(
+    manifest: Manifest, path: Path, judge: str | JudgeCard | Judge | None, cards: Sequence[Path]
+) -> JudgeSource:
+    if judge is None and manifest.judge_card is not None:
+        judge = JudgeCard.model_validate(manifest.judge_card)
+    source = judge_source(judge, TaskCard.model_validate(manifest.task_card), cards) if judge else None
+    if source is None:
+        raise RunError(f"{path}: the run has no judge card of its own; name one with --judge")
+    return source
+
+
+def _score(
+    source: JudgeSource,
+    run: RunDir,
+    opened: Run,
+    log: Log,
+    tick: Callable[[int, int], None],
+    *,
+    retry_failed: bool = False,
+) -> None:
+    verdicts = opened.verdict_index()
+    with log.timed("verdicts"):
+        judge_missing(source, run, verdicts, tick, retry_failed=retry_failed)
+    with log.timed("summary"):
+        derive(run, opened.manifest, verdicts)
+
+
+def _settle_manifest(job: Job, run: RunDir, n_sessions: int) -> Manifest:
+    """Write the manifest of a new run; of an old one, keep it and note the judge to be shown."""
+    there, wanted = check_resumable(job, n_sessions), job.manifest(n_sessions)
+    if there is not None:
+        wanted = there.model_copy(update=judge_fields(job.judge))
+    if wanted != there:
+        write_manifest(run, wanted)
+    return wanted
+
+
+def _tick(report: Progress, stage: str, total: int, done: int) -> None:
+    report(stage, done, total)

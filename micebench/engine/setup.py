@@ -1,0 +1,200 @@
+"""Names, cards and Python objects made into what a run is about."""
+
+import hashlib
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from micebench.cards import CardFolders, EditorCard, JudgeCard, TaskCard, card_hash, load_card, resolve
+from micebench.editors.base import Editor
+from micebench.errors import CardError
+from micebench.judges.base import Judge
+from micebench.verdicts import METRICS
+
+Context = Literal["last", "history", "composed"]
+CONTEXTS: tuple[Context, ...] = get_args(Context)
+_DEFAULT_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class EditorSource:
+    """Where an editor comes from; can be sent to another process unless it is an object.
+
+    Attributes:
+        id: name shown and used for the run's folder.
+        identity: card hash; for Python code the class, its module's source and its own `identity`, if any.
+        card: the card, if there is one.
+        reference: ``module:Class``, if the editor was named that way.
+        instance: the editor itself, if one was handed over.
+    """
+
+    id: str
+    identity: str
+    context: Context
+    batch: int
+    card: EditorCard | None = None
+    reference: str | None = None
+    instance: Editor | None = None
+
+    def build(self) -> Editor:
+        """Make the editor (loads weights, if it has any).
+
+        Raises:
+            CardError: the class cannot be found, or is no editor.
+        """
+        if self.instance is not None:
+            return self.instance
+        if self.card is not None:
+            editor = resolve(self.card.editor, where=f"model {self.id!r}")(self.card)
+        else:
+            editor = resolve(self.reference or "", where="--model")()
+        return cast(Editor, _with_method(editor, "edit", "an editor"))
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSource:
+    """Where a judge comes from. `identity` as in EditorSource; `metrics`: what it is asked."""
+
+    id: str
+    identity: str
+    metrics: tuple[str, ...]
+    card: JudgeCard | None = None
+    instance: Judge | None = None
+
+    def build(self) -> Judge:
+        """Make the judge. Raises CardError if its class cannot be found, or is no judge."""
+        if self.instance is not None:
+            return self.instance
+        assert self.card is not None
+        judge = resolve(self.card.judge, where=f"judge {self.id!r}")(self.card)
+        return cast(Judge, _with_method(judge, "judge", "a judge"))
+
+
+def editor_source(
+    editor: str | EditorCard | Editor, task: TaskCard, cards: CardFolders = (), context: str | None = None
+) -> EditorSource:
+    """An editor by card id, ``module:Class``, card or object.
+
+    Raises:
+        CardError: unknown name (with the nearest), or an editor that does not fit the task.
+    """
+    if context is not None and context not in CONTEXTS:
+        raise CardError(f"context is {context!r}; give one of {', '.join(CONTEXTS)}")
+    chosen = cast(Context | None, context)
+    if isinstance(editor, str) and ":" in editor:
+        kind = resolve(editor, where="--model")
+        _with_method(kind, "edit", "an editor")
+        return EditorSource(
+            id=_slug(editor.replace(":", ".")),
+            identity=_code_identity(kind),
+            context=chosen or _declared_context(kind),
+            batch=_declared_batch(kind),
+            reference=editor,
+        )
+    if isinstance(editor, str):
+        editor = load_card(EditorCard, editor, cards)
+    if isinstance(editor, EditorCard):
+        check_domain(task, editor)
+        return EditorSource(editor.id, card_hash(editor), chosen or editor.context, editor.batch, card=editor)
+    _with_method(editor, "edit", "an editor")
+    kind = type(editor)
+    return EditorSource(
+        id=_slug(f"{kind.__module__}.{kind.__qualname__}"),
+        identity=_code_identity(kind, str(getattr(editor, "identity", ""))),
+        context=chosen or _declared_context(editor),
+        batch=_declared_batch(editor),
+        instance=editor,
+    )
+
+
+def judge_source(
+    judge: str | JudgeCard | Judge | None, task: TaskCard, cards: CardFolders = ()
+) -> JudgeSource | None:
+    """A judge by card id, card or object; None: the task's own judge, if it has one.
+
+    Raises:
+        CardError: unknown name (with the nearest), or a judge of another domain.
+    """
+    if judge is None:
+        if task.judge is None:
+            return None
+        judge = task.judge
+    if isinstance(judge, str):
+        judge = load_card(JudgeCard, judge, cards)
+    if isinstance(judge, JudgeCard):
+        if judge.domain != task.domain:
+            raise CardError(
+                f"judge {judge.id!r} judges {judge.domain} images, task {task.id!r} has {task.domain} ones; "
+                f"give --judge {task.judge or 'NAME'}"
+            )
+        return JudgeSource(judge.id, card_hash(judge), tuple(judge.metrics), card=judge)
+    _with_method(judge, "judge", "a judge")
+    kind = type(judge)
+    asked = tuple(getattr(judge, "metrics", METRICS))
+    unknown = [metric for metric in asked if metric not in METRICS]
+    if unknown:
+        raise CardError(f"{kind.__qualname__}.metrics: unknown metric {unknown[0]!r}; known: {', '.join(METRICS)}")
+    return JudgeSource(
+        id=_slug(f"{kind.__module__}.{kind.__qualname__}"),
+        identity=_code_identity(kind, str(getattr(judge, "identity", ""))),
+        metrics=asked,
+        instance=judge,
+    )
+
+
+def check_domain(task: TaskCard, editor: EditorCard) -> None:
+    """Raises CardError (with the remedy) if the editor was made for another kind of image."""
+    if editor.domain == task.domain:
+        return
+    if editor.domain == "mini":
+        remedy = f"{editor.id!r} edits rendered scenes only: give --task mice-mini, or a photo model with --model"
+    else:
+        remedy = f"{editor.id!r} edits photographs: give a photo task with --task, e.g. --task mice"
+    raise CardError(f"task {task.id!r} has {task.domain} images; {remedy}")
+
+
+def default_out(task: TaskCard, editor: EditorSource, options: dict[str, Any]) -> Path:
+    """``runs/<task>--<model>``, with a suffix for each option that is not at its default (None).
+
+    The same command gives the same folder, and so resumes.
+    """
+    suffix = "".join(f"--{name}-{value}" for name, value in options.items() if value is not None)
+    return Path("runs") / f"{task.id}--{editor.id}{suffix}"
+
+
+def _with_method(thing: Any, method: str, noun: str) -> Any:
+    if not callable(getattr(thing, method, None)):
+        name = getattr(thing, "__qualname__", type(thing).__qualname__)
+        raise CardError(f"{name} is not {noun}: it has no method {method!r}")
+    return thing
+
+
+def _declared_context(editor: Any) -> Context:
+    context = getattr(editor, "context", "last")
+    if context not in CONTEXTS:
+        raise CardError(f"the editor's context is {context!r}; give one of {', '.join(CONTEXTS)}")
+    return context
+
+
+def _declared_batch(editor: Any) -> int:
+    batch = getattr(editor, "batch", _DEFAULT_BATCH)
+    if not isinstance(batch, int) or batch < 1:
+        raise CardError(f"the editor's batch is {batch!r}; give a whole number of at least 1")
+    return batch
+
+
+def _code_identity(kind: Callable[..., Any], own: str = "") -> str:
+    """Hash of a class's name and of the source of its module: code that was changed is another editor."""
+    digest = hashlib.sha256(f"{kind.__module__}:{kind.__qualname__}\n{own}\n".encode())
+    with suppress(OSError, TypeError, KeyError):  # typed into an interpreter: no source to compare
+        digest.update(inspect.getsource(sys.modules[kind.__module__]).encode())
+    return digest.hexdigest()
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9._-]+", "-", name).strip("-")

@@ -1,0 +1,102 @@
+"""The first stage: planned sessions and their images go into the run, so that it stands alone."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from micebench.engine.images import source_png
+from micebench.errors import DataError, RunError
+from micebench.sessions import ImageFile, Session
+from micebench.store.blobs import Blobs
+from micebench.store.journal import Journal, read_journal
+from micebench.store.keys import sha256
+from micebench.store.rundir import RunDir, replace
+from micebench.store.sessionlines import row_hash, session_line
+
+_BATCH = 64
+
+
+def ingest(run: RunDir, sessions: Iterable[Session], turns: int, tick: Callable[[int], None]) -> None:
+    """Write ``sessions.jsonl`` and the source blobs; on resume check that the data has not changed.
+
+    A source that cannot be read is recorded with its fault, and tried again on the next run.
+
+    Args:
+        turns: the largest number of turns a session may have.
+        tick: told how many sessions are done.
+
+    Raises:
+        DataError: no source image can be read at all, a session has too many turns, or an id comes twice.
+        RunError: the sessions are not those the run was started with.
+    """
+    again = any(line.get("image") is None for _, line in read_journal(run.sessions))
+    path = run.sessions.with_suffix(".new") if again else run.sessions
+    path.with_suffix(".new").unlink(missing_ok=True)
+    stored = read_journal(run.sessions)
+    seen: set[str] = set()
+    unreadable: list[str] = []
+    with Journal(path) as journal:
+        batch: list[dict[str, Any]] = []
+        for session in sessions:
+            if session.id in seen:
+                raise DataError(f"{session.provenance}: session id {session.id!r} comes twice; make ids unique")
+            if not 1 <= len(session.turns) <= turns:
+                raise DataError(
+                    f"{session.provenance}: session {session.id!r} has {len(session.turns)} turns, "
+                    f"but the task card says 1 to {turns}; correct `turns` in the card"
+                )
+            seen.add(session.id)
+            old = next(stored, (0, None))[1]
+            line = _line(session, old, run.blobs)
+            if old is not None:
+                _check_same(run, old, line)
+            if line["image"] is None:
+                unreadable.append(line["fault"])
+            if old is None or again:
+                batch.append(line)
+            if len(batch) == _BATCH:
+                journal.append(batch)
+                batch.clear()
+            tick(len(seen))
+        journal.append(batch)
+    if next(stored, None) is not None:
+        raise _changed(run, f"it has only {len(seen)} sessions now")
+    if again:
+        replace(path, run.sessions)
+    if seen and len(unreadable) == len(seen):
+        raise DataError(f"none of the {len(seen)} source images can be read (first: {unreadable[0]})")
+
+
+def _line(session: Session, old: dict[str, Any] | None, blobs: Blobs) -> dict[str, Any]:
+    line = session_line(session)
+    for turn, said in zip(session.turns, line["turns"], strict=True):
+        for name, image in (("target", turn.target_image), ("mask", turn.mask_image)):
+            if image is not None and image.present:
+                said[name] = blobs.put(source_png(image))
+    try:
+        data = session.image.read()
+        line["source"] = sha256(data)
+        known = old["image"] if old is not None and old["source"] == line["source"] else None
+        if known is None or blobs.find(known) is None:
+            image = session.image
+            known = blobs.put(source_png(ImageFile(image.path, data=data, file=image.file)))
+        line["image"] = known
+    except DataError as error:
+        line["fault"] = " ".join(str(error).split())
+    return line
+
+
+def _check_same(run: RunDir, old: dict[str, Any], line: dict[str, Any]) -> None:
+    if old["id"] != line["id"]:
+        raise _changed(run, f"session {old['id']!r} is now {line['id']!r}")
+    if row_hash(old) != row_hash(line):
+        raise _changed(run, f"session {old['id']!r} says something else")
+    if old["image"] is not None and old["image"] != line["image"]:
+        fault = f" ({line['fault']})" if line["fault"] else ""
+        raise _changed(run, f"the source image of session {old['id']!r} is another one{fault}")
+
+
+def _changed(run: RunDir, what: str) -> RunError:
+    return RunError(
+        f"{run.path}: the task's data has changed since the run was started: {what}; "
+        f"start a new run with another --out"
+    )

@@ -1,0 +1,37 @@
+"""Plain counts: where sessions fail first, and what became of the verdicts."""
+
+import numpy as np
+
+from micebench.metrics.outcomes import scores
+from micebench.metrics.table import STATUS_CODES, VerdictTable
+
+
+def first_failures(table: VerdictTable) -> dict[str, int]:
+    """Rows (session x repeat) by the turn that failed first.
+
+    "none": all turns succeeded. "undetermined": a turn without a verdict comes before the first scored
+    failure, or before the end of a session without one.
+    """
+    histogram = {str(turn): 0 for turn in range(1, table.width + 1)} | {"none": 0, "undetermined": 0}
+    if "IF" not in table.values:
+        return histogram | {"undetermined": table.rows}
+    following = scores(table, "IF")
+    succeeded = following.ok & (following.value > 0.5)
+    leading = np.logical_and.accumulate(succeeded, axis=1).sum(axis=1)
+    done = leading >= table.turns
+    histogram["none"] = int(done.sum())
+    rows = np.flatnonzero(~done)
+    failed = following.ok[rows, leading[rows]]
+    histogram["undetermined"] = int((~failed).sum())
+    for turn, count in zip(*np.unique(leading[rows][failed], return_counts=True), strict=True):
+        histogram[str(int(turn) + 1)] = int(count)
+    return histogram
+
+
+def coverage(table: VerdictTable) -> dict[str, dict[str, int]]:
+    """Number of verdicts by metric and status, over all turns that the sessions have."""
+    found: dict[str, dict[str, int]] = {}
+    for metric in sorted(table.status):
+        count = np.bincount(table.status[metric][table.exists], minlength=len(STATUS_CODES))
+        found[metric] = {name: int(count[code]) for code, name in enumerate(STATUS_CODES)}
+    return found

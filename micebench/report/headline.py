@@ -1,0 +1,100 @@
+"""The top of the page: what was run, and the numbers most people come for."""
+
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from micebench.report.tables import Table
+from micebench.report.text import LEGITIMATE, interval, label, number, plural, visible
+
+if TYPE_CHECKING:
+    from micebench.engine.run import Run
+
+
+def head(run: "Run") -> dict[str, Any]:
+    """Title, facts, command and version of the page's header."""
+    manifest = run.manifest
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    judge = manifest.judge or "none"
+    version = (manifest.judge_card or {}).get("version")
+    facts = [
+        ("task", f"{manifest.task} (version {manifest.task_version})"),
+        ("model", manifest.model),
+        ("judge", f"{judge} (version {version})" if version else judge),
+        ("sessions", f"{manifest.n_sessions:,} of {plural(manifest.turns, 'turn')}"),
+        *([("repeats", str(manifest.repeats))] if manifest.repeats > 1 else []),
+        ("context", manifest.context),
+        ("seed", str(manifest.seed)),
+        ("started", manifest.created.replace("T", " ").replace("+00:00", " UTC")),
+        ("versions", versions),
+    ]
+    return {
+        "model": visible(manifest.model, 120),
+        "task": visible(manifest.task, 120),
+        "facts": [(name, visible(value, 400)) for name, value in facts if value],
+        "command": _command(run),
+        "version": visible(manifest.versions.get("micebench", ""), 40),
+    }
+
+
+def _command(run: "Run") -> str:
+    """The command that makes this run; "" where the model is a Python object."""
+    manifest = run.manifest
+    if manifest.editor_card is None:
+        return ""
+    words = ["micebench", "run", "--model", manifest.model, "--task", manifest.task]
+    words += ["--judge", manifest.judge] if manifest.judge else []
+    words += ["--context", manifest.context, "--seed", str(manifest.seed)]
+    words += ["--repeats", str(manifest.repeats)] if manifest.repeats > 1 else []
+    words += ["--limit", str(manifest.limit)] if manifest.limit is not None else []
+    return visible(shlex.join(words), 1000)
+
+
+def tiles(summary: Mapping[str, Any], overall: Table) -> list[dict[str, str]]:
+    """The numbers at the last turn that most people come for."""
+    by_label = {row.label: row for row in overall.rows}
+    names = ("turn_success", "overall", "content_consistency", "cumulative_awareness")
+    shown: list[dict[str, str]] = []
+    for name in names:
+        row = by_label.get(label(name))
+        if row is None or row.cells[-1].value is None:
+            continue
+        one = row.cells[-1]
+        parts = (interval(one.low, one.high), "" if one.full else f"{one.n}/{one.of}")
+        shown.append(
+            {
+                "name": row.label,
+                "value": number(one.value),
+                "unit": "%",
+                "sub": " · ".join(part for part in parts if part),
+            }
+        )
+    by_status = list((summary.get("coverage") or {}).values())
+    known = sum(counts.get("ok", 0) for counts in by_status)
+    unknown = sum(_unknown(counts) for counts in by_status)
+    shown.append(
+        {
+            "name": "Verdicts scored",
+            "value": f"{100 * known / (known + unknown):.1f}" if known + unknown else "–",
+            "unit": "%" if known + unknown else "",
+            "sub": f"{known:,} of {known + unknown:,}",
+        }
+    )
+    return shown
+
+
+def _unknown(counts: Mapping[str, int]) -> int:
+    """Verdicts that should have a value and do not."""
+    return sum(count for status, count in counts.items() if status != "ok" and status not in LEGITIMATE)
+
+
+def warning(summary: Mapping[str, Any]) -> str:
+    """One sentence on missing verdicts; "" where there are none."""
+    missing = sum(_unknown(counts) for counts in (summary.get("coverage") or {}).values())
+    if not missing:
+        return ""
+    verb = "is" if missing == 1 else "are"
+    return (
+        f"{plural(missing, 'verdict')} {verb} missing. Numbers are means of what was scored; "
+        f"the bounds below say how far they could move."
+    )

@@ -1,0 +1,114 @@
+"""Sessions in an Arrow file, memory-mapped as a `datasets.Dataset`, and back."""
+
+import atexit
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from micebench.errors import DataError
+from micebench.sessions import Session, features, from_row, to_row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+_ROWS = 256
+_BYTES = 16 * 2**20
+"""A batch ends at this many rows or bytes, so that memory stays flat however long a task is."""
+
+
+def build_dataset(sessions: Iterable[Session]) -> "Dataset":
+    """Stream sessions into a fresh Arrow file and map it.
+
+    Nothing is cached between calls or processes: the file lives in a temporary folder that goes with this
+    process, so a changed adapter, card or data file can never yield an old dataset.
+    """
+    from datasets import Dataset, DatasetInfo
+    from datasets.table import MemoryMappedTable
+
+    handle, name = tempfile.mkstemp(suffix=".arrow", dir=_scratch(os.getpid()))
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _write(sessions, file)
+    except OSError as error:
+        os.unlink(name)
+        raise DataError(
+            f"{name}: {error.strerror or error}; set TMPDIR to a folder with room for the sessions"
+        ) from error
+    except BaseException:
+        os.unlink(name)
+        raise
+    table = MemoryMappedTable.from_file(name)
+    return Dataset(table, info=DatasetInfo(features=features()), fingerprint=_file_hash(Path(name))[:16])
+
+
+def iter_sessions(dataset: "Dataset") -> Iterator[Session]:
+    """Sessions of a dataset of the `features()` schema, in its order (selected and shuffled rows included).
+
+    Streams undecoded rows: memory is bounded by a batch, and no image is opened.
+    """
+    missing = sorted(set(features()) - set(dataset.column_names))
+    if missing:
+        raise DataError(
+            f"the dataset has no column {', '.join(missing)}; it needs those of micebench.sessions.features()"
+        )
+    count = len(dataset)
+    if not count:
+        return
+    mean_bytes = max(1, dataset.data.nbytes // max(1, dataset.data.num_rows))
+    batch_size = max(1, min(_ROWS, _BYTES // mean_bytes))
+    for batch in dataset.with_format("arrow").iter(batch_size=batch_size):
+        for row in cast("pa.Table", batch).to_pylist():
+            yield from_row(row)
+
+
+def _write(sessions: Iterable[Session], file: Any) -> None:
+    import pyarrow as pa
+
+    schema = features().arrow_schema
+    rows: list[dict[str, Any]] = []
+    held = 0
+    with pa.ipc.new_stream(file, schema) as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            rows.clear()
+
+        for session in sessions:
+            rows.append(to_row(session))
+            held += _weight(session)
+            if len(rows) >= _ROWS or held >= _BYTES:
+                flush()
+                held = 0
+        if rows:
+            flush()
+
+
+def _weight(session: Session) -> int:
+    images = [
+        session.image,
+        *(image for turn in session.turns for image in (turn.target_image, turn.mask_image)),
+    ]
+    return sum(len(image.data) for image in images if image is not None and image.data is not None)
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _scratch(pid: int) -> str:
+    folder = tempfile.mkdtemp(prefix="micebench-")
+
+    def remove() -> None:
+        if os.getpid() == pid:  # a forked child must not take its parent's datasets away
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
