@@ -21,9 +21,11 @@ def check(
 ) -> None:
     """Audit a task: sessions, edit types, rows that no metric can use, images.
 
-    Exit code 1 if something is unusable: a row that cannot be read, an image that cannot be decoded, an id
-    used twice, sessions missing. Exit code 0 otherwise: a row that loses a metric is a warning (there that
-    metric becomes invalid_annotation, everything else is scored), and so is an absent image.
+    Exit code 1: something is unusable - a row that cannot be read, an image
+    that cannot be decoded, an id used twice, sessions missing.
+
+    Exit code 0: everything else. A row that loses a metric is a warning (there
+    it becomes invalid_annotation, the rest is scored), and so is an absent image.
 
     Examples:
 

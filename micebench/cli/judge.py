@@ -28,10 +28,10 @@ def judge(
     """
     from rich.console import Console
 
-    from micebench.cli.progress import ProgressDisplay
+    from micebench.cli.progress import ProgressDisplay, resumable
     from micebench.engine.evaluate import judge as judge_run
 
-    with ProgressDisplay(Console(stderr=True, quiet=quiet)) as progress:
+    with resumable(), ProgressDisplay(Console(stderr=True, quiet=quiet)) as progress:
         judged = judge_run(
             run,
             judge,

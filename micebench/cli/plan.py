@@ -52,7 +52,9 @@ def plan(
     console = Console()
     verb = "resumes" if planned.exists else "starts"
     shown = f"{job.editor.id} on {job.task.id}, judge {job.judge.id if job.judge else 'none'}"
-    console.print(f"{shown}, context {job.editor.context}: {verb} {job.out}", markup=False, highlight=False)
+    console.print(
+        f"{shown}, context {job.editor.context}: {verb} {job.out}", markup=False, highlight=False, soft_wrap=True
+    )
     table = Table(box=None, pad_edge=False)
     for name in ("", "all", "done", "to do"):
         table.add_column(name, justify="left" if not name else "right")

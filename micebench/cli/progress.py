@@ -1,6 +1,8 @@
 """Progress of a run: bars with time left in a terminal, a line per tenth elsewhere."""
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -8,7 +10,20 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+_LINE_EVERY_S = 2.0
 _WORDS = {"sources": "source images", "edits": "edits", "verdicts": "judged sessions"}
+
+
+@contextmanager
+def resumable() -> Generator[None]:
+    """Ctrl-C in here says how to go on (typer would end without a word)."""
+    import typer
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command again to resume", err=True)
+        raise typer.Exit(130) from None
 
 
 class ProgressDisplay:
@@ -20,6 +35,7 @@ class ProgressDisplay:
         self._tasks: dict[str, TaskID] = {}
         self._tenths: dict[str, int] = {}
         self._starts: dict[str, tuple[float, int]] = {}
+        self._last = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -53,12 +69,13 @@ class ProgressDisplay:
         bars.update(self._tasks[stage], completed=done)
 
     def _print_line(self, stage: str, done: int, total: int) -> None:
+        """At the end of a stage, and in between a line per tenth, but not more often than people read."""
         now = time.monotonic()
         first_time, first_done = self._starts.setdefault(stage, (now, done))
         tenth = 10 * done // total if total else 10
-        if tenth <= self._tenths.get(stage, 0):
+        if tenth <= self._tenths.get(stage, 0) or (done < total and now - self._last < _LINE_EVERY_S):
             return
-        self._tenths[stage] = tenth
+        self._tenths[stage], self._last = tenth, now
         left = ""
         if first_done < done < total:
             left = f", {(now - first_time) * (total - done) / (done - first_done):.0f} s left"

@@ -49,18 +49,18 @@ def run(
 
     from rich.console import Console
 
-    from micebench.cli.progress import ProgressDisplay
+    from micebench.cli.progress import ProgressDisplay, resumable
     from micebench.engine.job import Options, make_job
 
     sys.path.insert(0, os.getcwd())  # my_module:MyEditor lives beside the user
     options = Options(context, seed, repeats, limit, tuple(cards or ()), data, workers, batch)
     job = make_job(task, model, judge, options, out)
     errors = Console(stderr=True, quiet=quiet)
-    errors.print(f"{job.editor.id} on {job.task.id} -> {job.out}", markup=False, highlight=False)
+    errors.print(f"{job.editor.id} on {job.task.id} -> {job.out}", markup=False, highlight=False, soft_wrap=True)
 
     from micebench.engine.evaluate import execute
 
-    with ProgressDisplay(errors) as progress:
+    with resumable(), ProgressDisplay(errors) as progress:
         finished = execute(job, None if quiet else progress)
     if job.judge is None:
         typer.echo(f"task {job.task.id!r} has no judge of its own; run: micebench judge {job.out} --judge NAME")

@@ -52,10 +52,12 @@ def compare(a: Run | Path | str, b: Run | Path | str, *, seed: int = 0) -> Compa
     _check_comparable(first, second)
     tables = first.table(), second.table()
     differing = list(_differing(first, second))
-    if not match(*tables, differing).shared:
+    matched = match(*tables, differing)
+    if not matched.shared:
         raise RunError(
-            f"{first.path} and {second.path} share no session: one has {first.manifest.n_sessions} sessions, "
-            f"the other {second.manifest.n_sessions}; compare runs over the same data and --limit"
+            f"{first.path} and {second.path} share no session: {len(matched.changed)} have the same id but "
+            f"other content, {len(matched.only_a)} are only in the first, {len(matched.only_b)} only in the "
+            "second; compare runs over the same data and --limit"
         )
     numbers = paired(
         *tables,

@@ -135,11 +135,11 @@ def _ask(judge: Judge, questions: Sequence[Question]) -> list[Verdict]:
     except Exception as error:  # noqa: BLE001 (a judge is foreign code; its failure is a status, never a number)
         fault = f"the judge raised {type(error).__name__}: {' '.join(str(error).split())}"
     else:
-        wrong = next((answer for answer in verdicts if not isinstance(answer, Verdict)), None)
+        wrong = [type(answer).__name__ for answer in verdicts if not isinstance(answer, Verdict)]
         if len(verdicts) != len(questions):
             fault = f"the judge gave {len(verdicts)} verdicts for {len(questions)} questions"
-        elif wrong is not None:
-            fault = f"the judge gave an object of type {type(wrong).__name__!r} instead of a verdict"
+        elif wrong:
+            fault = f"the judge gave an object of type {wrong[0]!r} instead of a verdict"
         else:
             return cast(list[Verdict], verdicts)
     if len(questions) == 1:

@@ -40,7 +40,7 @@ def clusters(table: VerdictTable) -> Clusters:
     order = np.lexsort((table.sessions, table.tracks))
     ids, tracks = table.sessions[order], table.tracks[order]
     new = np.ones(len(ids), dtype=np.bool_)
-    new[1:] = ids[1:] != ids[:-1]
+    new[1:] = (ids[1:] != ids[:-1]) | (tracks[1:] != tracks[:-1])
     starts = np.flatnonzero(new)
     unique = ids[starts]
     alike = len(set(unique.tolist())) == len(unique)

@@ -56,7 +56,7 @@ def difference_limits(
                     _reach(mean[composite.root], [mean[part] for part in parts], slack[place]) for mean in means
                 )
                 limit[place] = interval.value[place] + sign * reach
-    undecided = p > 1.0 - level
+    undecided = p >= 1.0 - level - 1e-12
     low, high = np.where(undecided, np.minimum(low, 0.0), low), np.where(undecided, np.maximum(high, 0.0), high)
     few = sums.scored < 2
     return np.where(few, np.nan, np.clip(low, -1.0, 1.0)), np.where(few, np.nan, np.clip(high, -1.0, 1.0))

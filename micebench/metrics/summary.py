@@ -104,12 +104,13 @@ def _cells(
     for groups, whole, interval in zip(chosen, wholes, intervals, strict=True):
         point = _value(plan, whole)
         low, high = honest_limits(plan, whole, interval, how.level)
+        bounds = [_value(plan, add_up(side, groups, plan)) for side in (least, most)]
         columns = {
             "value": point,
             "low": low,
             "high": high,
-            "at_least": np.fmin(_value(plan, add_up(least, groups, plan)), point),
-            "at_most": np.fmax(_value(plan, add_up(most, groups, plan)), point),
+            "at_least": np.fmin.reduce([point, *bounds]),
+            "at_most": np.fmax.reduce([point, *bounds]),
         }
         shown = {name: percent(column) for name, column in columns.items()}
         n, of = whole.n(plan), possible(table, grouped.first_rows(groups), plan)

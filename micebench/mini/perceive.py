@@ -8,6 +8,7 @@ lead over the runner-up give a confidence; below `READABLE` the answer is "unrea
 
 from dataclasses import dataclass, fields
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,7 +162,7 @@ def _softness(slots: Floats, background: Ints, kind: Ints) -> Ints:
         chosen = background == index
         seen = slots[chosen][:, :, around].reshape(chosen.sum(), SLOTS, -1)
         for level in range(len(SOFTNESS_PX)):
-            known = _templates(int(index), level)[0][look[chosen]]
+            known = _bank(int(index), level).around[look[chosen]]
             errors[chosen, level] = ((seen - known) ** 2).mean((1, 2))
     return errors.argmin(1).astype(np.int16)
 
@@ -169,27 +170,35 @@ def _softness(slots: Floats, background: Ints, kind: Ints) -> Ints:
 def _read_slots(slots: Floats, background: Ints, softness: Ints) -> tuple[Ints, Ints, Floats, Floats]:
     """Kind, letter, confidence and residual of (n, 9, 256, 3) slots on known backgrounds; see `Reading`."""
     shape = slots.shape[:2]
-    kind, letter = np.empty(shape, np.int16), np.empty(shape, np.int16)
-    confidence, residual = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    around, centre = _regions()
+    kind, letter = np.full(shape, EMPTY, np.int16), np.full(shape, NO_LETTER, np.int16)
+    confidence, residual = np.ones(shape, np.float32), np.empty(shape, np.float32)
     letters = 1 + len(LETTERS)
-    share = len(around) / (len(around) + len(centre))
     for index, level in {(int(b), int(s)) for b, s in zip(background, softness, strict=True)}:
-        chosen = (background == index) & (softness == level)
-        flat = slots[chosen].reshape(-1, SLOT_PX * SLOT_PX, 3)
-        known_around, known_centre = _templates(index, level)
-        outside = _mean_square(flat[:, around].reshape(len(flat), -1), known_around, share)
-        error = _mean_square(flat[:, centre].reshape(len(flat), -1), known_centre, 1 - share)
-        looks = error[:, :-1].reshape(len(flat), len(_KINDS), letters)
-        looks += outside[:, :-1, None]
-        error[:, -1] += outside[:, -1]
+        bank = _bank(index, level)
+        chosen = ((background == index) & (softness == level))[:, None]
+        bare = ((slots - bank.bare) ** 2).mean((2, 3))
+        residual[chosen[:, 0]] = np.sqrt(bare[chosen[:, 0]])
+        chosen = chosen & (bare > bank.clearance)
+        error = _errors(slots[chosen], bank)
         best = error.argmin(1)
-        lead = (-1, SLOTS)
-        kind[chosen] = np.where(best == len(_KINDS) * letters, EMPTY, best // letters).reshape(lead)
-        letter[chosen] = np.where(best == len(_KINDS) * letters, NO_LETTER, best % letters - 1).reshape(lead)
-        residual[chosen] = np.sqrt(np.maximum(error.min(1), 0)).reshape(lead)
-        confidence[chosen] = _confidence(error).reshape(lead)
+        nothing = best == len(_KINDS) * letters
+        kind[chosen] = np.where(nothing, EMPTY, best // letters)
+        letter[chosen] = np.where(nothing, NO_LETTER, best % letters - 1)
+        residual[chosen] = np.sqrt(np.maximum(error.min(1, initial=np.inf), 0))
+        confidence[chosen] = _confidence(error)
     return kind, letter, confidence, residual
+
+
+def _errors(slots: Floats, bank: "_Bank") -> Floats:
+    """Mean squared differences of (n, 256, 3) slots to all contents: (n, 192 * 9 + 1), the bare one last."""
+    around, centre = _regions()
+    share = len(around) / (len(around) + len(centre))
+    outside = _mean_square(slots[:, around].reshape(len(slots), -1), bank.around, share)
+    error = _mean_square(slots[:, centre].reshape(len(slots), -1), bank.centre, 1 - share)
+    looks = error[:, :-1].reshape(len(slots), len(_KINDS), 1 + len(LETTERS))
+    looks += outside[:, :-1, None]
+    error[:, -1] += outside[:, -1]
+    return error
 
 
 def _confidence(error: Floats) -> Floats:
@@ -201,10 +210,11 @@ def _confidence(error: Floats) -> Floats:
 
 def _mean_square(seen: Floats, known: Floats, weight: float = 1.0) -> Floats:
     """`weight` times the mean squared differences between (..., d) and (m, d): (..., m)."""
-    scale = np.float32(weight / known.shape[1])
-    error = seen @ (known.T * (-2 * scale))
-    error += np.einsum("...d,...d->...", seen, seen)[..., None] * scale
-    error += np.einsum("md,md->m", known, known) * scale
+    error = seen @ known.T
+    error *= -2
+    error += np.einsum("...d,...d->...", seen, seen)[..., None]
+    error += np.einsum("md,md->m", known, known)
+    error *= np.float32(weight / known.shape[1])
     return error
 
 
@@ -223,14 +233,22 @@ def _regions() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.flatnonzero(~field.ravel()), np.flatnonzero(field.ravel())
 
 
-@cache
-def _templates(background: int, level: int) -> tuple[Floats, Floats]:
-    """What a slot on this background can look like.
+class _Bank(NamedTuple):
+    """What a slot on one background at one softness can look like; the bare background comes last.
 
-    Returns:
-        (193, d) outside the letter field; (192 * 9 + 1, c) inside it, each look without and with every letter.
-        The bare background is last.
+    around: (193, d) pixels outside the letter field. centre: (192 * 9 + 1, c) inside it, each look without and
+    with every letter. bare: (256, 3). clearance: a slot with a smaller mean squared difference to the bare
+    background is empty beyond doubt, because every object is at least three times as far away.
     """
+
+    around: Floats
+    centre: Floats
+    bare: Floats
+    clearance: float
+
+
+@cache
+def _bank(background: int, level: int) -> _Bank:
     name = BACKGROUNDS[background]
     around, centre = _regions()
     bare = tile(name, None, None)
@@ -239,9 +257,11 @@ def _templates(background: int, level: int) -> tuple[Floats, Floats]:
     pixels = _soften(_unit(tiles), _unit(bare), SOFTNESS_PX[level])
     pixels = pixels.reshape(len(tiles), SLOT_PX * SLOT_PX, 3)
     unlettered = pixels[:: 1 + len(LETTERS)]
-    return (
-        np.ascontiguousarray(unlettered[:, around].reshape(len(unlettered), -1)),
-        np.ascontiguousarray(pixels[:, centre].reshape(len(pixels), -1)),
+    return _Bank(
+        around=np.ascontiguousarray(unlettered[:, around].reshape(len(unlettered), -1)),
+        centre=np.ascontiguousarray(pixels[:, centre].reshape(len(pixels), -1)),
+        bare=pixels[-1],
+        clearance=float(((pixels[:-1] - pixels[-1]) ** 2).mean((1, 2)).min()) / 9,
     )
 
 

@@ -158,7 +158,7 @@ def _draw(key: str, series: Sequence[Series], turns: Sequence[str]) -> str:
             _plot(axes, one, turns)
         _dress(axes, turns)
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, frameon=False, fontsize=9.5,
-                    labelcolor=_INK, handlelength=2.4, columnspacing=1.4, borderaxespad=0.2)  # fmt: skip
+                    labelcolor=_INK, handlelength=2.4, columnspacing=2, borderaxespad=0.2)  # fmt: skip
         buffer = io.StringIO()
         canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _inline(buffer.getvalue())

@@ -36,7 +36,6 @@ _ABSENCE = {"failed": "the editor failed", "missing": "not edited yet"}
 class Chip:
     """One verdict: what it is called, what it says, and why."""
 
-    metric: str
     name: str
     says: str
     mood: Mood
@@ -114,7 +113,10 @@ def _turn(run: "Run", turn: "Turn", evidence: _Evidence, asked: Sequence[MetricN
     status, sha, reason = evidence.edits.get(turn.number, ("missing", None, ""))
     image = _stored(run, sha)
     absence = _ABSENCE.get(status, "image unreadable") + (f": {reason}" if reason else "")
-    chips = (_chip(metric, evidence.verdicts.get((turn.number, metric))) for metric in asked)
+    if any((turn.number, metric) in evidence.verdicts for metric in asked):
+        chips = [_chip(metric, evidence.verdicts.get((turn.number, metric))) for metric in asked]
+    else:
+        chips = [Chip(STATUS_WORDS["missing"], "", "gap", "")] if asked else []
     return TurnCard(
         number=turn.number,
         instruction=visible(turn.instruction, _INSTRUCTION),
@@ -170,14 +172,14 @@ def _chip(metric: MetricName, answer: tuple[str, float | None, str] | None) -> C
     """None for a plain "not destroyed", which needs no words."""
     name = SHORT[metric]
     if answer is None:
-        return Chip(metric, name, STATUS_WORDS["missing"], "gap", "")
+        return Chip(name, STATUS_WORDS["missing"], "gap", "")
     status, value, reason = answer
     if value is None:
         mood: Mood = "absent" if status in LEGITIMATE else "gap"
-        return Chip(metric, name, STATUS_WORDS.get(status, visible(status, 40)), mood, reason)
+        return Chip(name, STATUS_WORDS.get(status, visible(status, 40)), mood, reason)
     if metric == "destroyed":
-        return Chip(metric, name, "yes", "fail", reason) if value > 0.5 else None
+        return Chip(name, "yes", "fail", reason) if value > 0.5 else None
     if metric in _YES_NO:
         says = "" if value in (0.0, 1.0) else number(100 * value)
-        return Chip(metric, name, says, "pass" if value > 0.5 else "fail", reason)
-    return Chip(metric, name, number(100 * value), "plain", reason)
+        return Chip(name, says, "pass" if value > 0.5 else "fail", reason)
+    return Chip(name, number(100 * value), "plain", reason)

@@ -69,9 +69,8 @@ def tiles(summary: Mapping[str, Any], overall: Table) -> list[dict[str, str]]:
                 "sub": " · ".join(part for part in parts if part),
             }
         )
-    by_status = list((summary.get("coverage") or {}).values())
-    known = sum(counts.get("ok", 0) for counts in by_status)
-    unknown = sum(_unknown(counts) for counts in by_status)
+    known = sum(counts.get("ok", 0) for counts in (summary.get("coverage") or {}).values())
+    unknown = missing(summary)
     shown.append(
         {
             "name": "Verdicts scored",
@@ -83,18 +82,23 @@ def tiles(summary: Mapping[str, Any], overall: Table) -> list[dict[str, str]]:
     return shown
 
 
-def _unknown(counts: Mapping[str, int]) -> int:
+def missing(summary: Mapping[str, Any]) -> int:
     """Verdicts that should have a value and do not."""
-    return sum(count for status, count in counts.items() if status != "ok" and status not in LEGITIMATE)
+    return sum(
+        count
+        for counts in (summary.get("coverage") or {}).values()
+        for status, count in counts.items()
+        if status != "ok" and status not in LEGITIMATE
+    )
 
 
 def warning(summary: Mapping[str, Any]) -> str:
     """One sentence on missing verdicts; "" where there are none."""
-    missing = sum(_unknown(counts) for counts in (summary.get("coverage") or {}).values())
-    if not missing:
+    count = missing(summary)
+    if not count:
         return ""
-    verb = "is" if missing == 1 else "are"
+    verb = "is" if count == 1 else "are"
     return (
-        f"{plural(missing, 'verdict')} {verb} missing. Numbers are means of what was scored; "
+        f"{plural(count, 'verdict')} {verb} missing. Numbers are means of what was scored; "
         f"the bounds below say how far they could move."
     )

@@ -164,8 +164,6 @@ def _instruction_faults(
             yield from _unknown_names(turn, edit, (known, removed), field)
         if edit.edit_type in {"subject_remove", "subject_replace"}:
             removed.add(edit.target)
-        elif edit.edit_type == "subject_add":
-            removed.discard(edit.target)
 
 
 def _senseless(turn: Turn, edit: ParsedEdit | str | None) -> tuple[str, str] | None:

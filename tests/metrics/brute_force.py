@@ -4,6 +4,8 @@ A row is {"session", "track", "turns", "types": [..], "verdicts": {(metric, turn
 Everything is in shares of one; None where undefined.
 """
 
+from itertools import pairwise
+
 UNKNOWN = ("missing", "error", "unparsed", "refused")
 NAMES = (
     "marginal_success",
@@ -85,10 +87,10 @@ def row_collapse(row, k):
     ds = prefix(row, "destroyed", k)
     if all(d is None for d in ds):
         return None
-    for first, second in zip(ds, ds[1:], strict=False):
+    for first, second in pairwise(ds):
         if first is not None and second is not None and first > 0.5 and second > 0.5:
             return 1.0
-    for first, second in zip(ds, ds[1:], strict=False):
+    for first, second in pairwise(ds):
         if (first is None or first > 0.5) and (second is None or second > 0.5):
             return None
     return 0.0
@@ -156,10 +158,8 @@ def bounds(rows, name, k, consistency):
     flip = name == "quality_drift"
     low = metric(filled(rows, 1.0 if flip else 0.0), name, k, consistency)[0]
     high = metric(filled(rows, 0.0 if flip else 1.0), name, k, consistency)[0]
-    value = metric(rows, name, k, consistency)[0]
-    if value is None:
-        return low, high
-    return min(low, value), max(high, value)
+    known = [x for x in (low, high, metric(rows, name, k, consistency)[0]) if x is not None]
+    return (min(known), max(known)) if known else (None, None)
 
 
 def edit_type(rows, kind, turns):

@@ -1,6 +1,7 @@
 """Verdict tables with everything that can go wrong in them."""
 
 import numpy as np
+
 from micebench.metrics.table import MISSING, OK, STATUS_CODES, VerdictTable
 from micebench.verdicts import METRICS
 

@@ -1,11 +1,12 @@
 """Every value, n, of and bound equals that of an independent implementation, to 1e-9."""
 
-import brute_force as brute
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from micebench.metrics import summarize
-from random_tables import random_table
+from tests.metrics import brute_force as brute
+from tests.metrics.random_tables import random_table
 
 
 def close(ours, theirs):
@@ -19,9 +20,7 @@ def check(table, consistency):
     found = summarize(table, consistency=consistency, resamples=100)
     rows = brute.rows_of(table)
     parts = [("all", rows, found["metrics"])]
-    parts += [
-        (name, [r for r in rows if r["track"] == name], metrics) for name, metrics in found["tracks"].items()
-    ]
+    parts += [(name, [r for r in rows if r["track"] == name], metrics) for name, metrics in found["tracks"].items()]
     assert sorted(found["tracks"]) == sorted({row["track"] for row in rows})
     for group, own, metrics in parts:
         for name in brute.NAMES:

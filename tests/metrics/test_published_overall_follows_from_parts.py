@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+
 from micebench.metrics import summarize
-from random_tables import plain_table
+from tests.metrics.random_tables import plain_table
 
 PUBLISHED = {
     "Seedream 4.0": ((75.93, 55.58, 41.59), (92.51, 88.03, 85.86), (83.81, 69.95, 59.76)),

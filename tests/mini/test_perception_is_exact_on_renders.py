@@ -33,7 +33,7 @@ def test_every_state_of_every_session_is_read_exactly(split, turns, seed, sessio
         if (seen := reading.scene(index)) is None or as_set(seen) != as_set(scene)
     ]
     assert wrong == []
-    assert reading.confidence.min() > 0.95
+    assert reading.confidence.min() > 0.9
 
 
 def test_one_image_and_none_are_read_too():

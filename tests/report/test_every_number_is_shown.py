@@ -4,12 +4,12 @@ import io
 import re
 
 import pytest
-from page import Node, cells, parse
 from rich.console import Console
 
 from micebench.report.html import render
 from micebench.report.terminal import print_run
 from micebench.report.text import LABELS
+from tests.report.page import Node, cells, parse
 
 
 def printed(run, width: int, **options) -> str:

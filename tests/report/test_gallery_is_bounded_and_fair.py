@@ -1,15 +1,19 @@
 """The page never grows with the run, and what it shows is chosen by rule, not by hand."""
 
 import io
+import json
 import tracemalloc
 
-from conftest import Plan, make_session, write_run
-from page import parse
+import pytest
 from PIL import Image
 
+from micebench.errors import RunError
+from micebench.report.gallery import cards
 from micebench.report.html import render, write_report
 from micebench.report.picking import Outcome, outcomes, pick
 from micebench.report.thumbnails import thumbnail
+from tests.report.page import parse
+from tests.report.runs import Plan, make_session, write_run
 
 
 def crowd() -> dict[tuple[str, int], Outcome]:
@@ -82,17 +86,25 @@ def test_equal_runs_give_equal_pages(run):
 
 
 def test_memory_does_not_grow_with_the_number_of_sessions(tmp_path):
-    peaks = []
+    whole, gallery = [], []
     for count in (30, 240):
         plans = [Plan(make_session(n, "plain", 3), (True, n % 2 == 0, True)) for n in range(count)]
         run = write_run(tmp_path / str(count), plans)
         render(run, limit=10)
-        tracemalloc.start()
-        render(run, limit=10)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    print(peaks, (peaks[1] - peaks[0]) / 210)
-    assert peaks[1] < peaks[0] + 210 * 4_000  # well under the 18 kB that a session's images alone would take
+        whole.append(peak(lambda run=run: render(run, limit=10)))
+        found = outcomes(run)
+        gallery.append(peak(lambda run=run, found=found: len(list(cards(run, found, pick(found, 10))))))
+    assert whole[1] < whole[0] + 210 * 1_500  # an index of about 900 bytes each, and no image
+    assert gallery[1] < gallery[0] + 210 * 900  # not even the sessions' words, which take about 3 kB
+
+
+def peak(work) -> int:
+    """Bytes that `work` needs at its peak."""
+    tracemalloc.start()
+    work()
+    needed = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return needed
 
 
 def encoded(size: tuple[int, int]) -> bytes:
@@ -111,6 +123,16 @@ def test_small_images_are_enlarged_by_whole_multiples_and_large_ones_reduced():
     assert len(large.uri) < 60_000
     assert large.size == "1024×640"
     assert thumbnail(b"\x89PNG\r\n\x1a\nnot an image") is None
+
+
+def test_a_summary_of_other_verdicts_is_refused(tmp_path):
+    run = write_run(tmp_path, [Plan(make_session(0, "plain", 3), (True, True, True))])
+    path = tmp_path / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["coverage"]["IF"] |= {"ok": 2, "missing": 1}
+    path.write_text(json.dumps(summary))
+    with pytest.raises(RunError, match="delete it"):
+        render(run)
 
 
 def test_the_report_lies_in_the_run(run):

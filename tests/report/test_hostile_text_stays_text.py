@@ -4,11 +4,10 @@ import base64
 import hashlib
 import re
 
-from conftest import BREAKOUT, HOSTILE, LONG, SCRIPT, STYLE
-from page import parse
-
 from micebench.report.html import render
 from micebench.report.text import visible
+from tests.report.page import parse
+from tests.report.runs import BREAKOUT, HOSTILE, LONG, SCRIPT, STYLE
 
 
 def test_hostile_strings_are_shown_and_make_no_elements(run):

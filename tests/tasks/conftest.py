@@ -3,7 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hand_made import write_lines
+
+from tests.tasks.hand_made import write_lines
 
 
 @pytest.fixture

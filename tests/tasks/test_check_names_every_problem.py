@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import typer
-from hand_made import RULE, make_card, mice_row, png, write, write_card, write_lines
 from typer.testing import CliRunner
 
 from micebench.cards import TaskCard, load_card
 from micebench.cli.check import check
 from micebench.tasks.audit import EXPLAINED, audit
+from tests.tasks.hand_made import RULE, make_card, mice_row, png, write, write_card, write_lines
 
 CARD = make_card("mice", "cu/test_metadata.jsonl", turns=3)
 Make = Callable[..., Path]
@@ -65,6 +65,7 @@ def test_metrics_lost_are_warnings_with_the_metric(mice_folder: Make) -> None:
     problems = audit(CARD, mice_folder(mice_row(image="a"), row))["problems"]
     found = {problem["kind"]: problem for problem in problems if problem["kind"] != "missing image"}
     assert set(found) == {"unparseable", "bad field"}
+    assert len(problems) == 2 + 2  # two images are missing
     assert found["unparseable"]["metrics"] == ("IF",)
     assert found["unparseable"]["field"] == "formatted_instruction"
     assert found["bad field"]["metrics"] == ("CC.background",)

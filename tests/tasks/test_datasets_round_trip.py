@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hand_made import make_card, mice_row, png, read, write, write_card, write_lines
 
 from micebench.errors import DataError
 from micebench.sessions import ImageFile, Rule, Session, Turn, features
 from micebench.tasks.dataset import build_dataset, iter_sessions
 from micebench.tasks.load import load_task
+from tests.tasks.hand_made import make_card, mice_row, png, read, write, write_card, write_lines
 
 CARD = make_card("mice", "cu/test_metadata.jsonl", turns=3)
 

@@ -3,9 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hand_made import make_card, png, read, read_leniently, write
 
 from micebench.errors import DataError
+from tests.tasks.hand_made import make_card, png, read, read_leniently, write
 
 CARD = make_card("edival", "instructions.csv")
 HEADER = [

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hand_made import make_card, mice_row, read
 
 from micebench.tasks.faults import is_residue, same_object
+from tests.tasks.hand_made import make_card, mice_row, read
 
 Make = Callable[..., Path]
 LEAK = "human\nsuggest an object to add right of wool grey hat.\nrespond with only the object name."
@@ -141,6 +141,34 @@ def test_an_edited_object_that_stays_unchanged_under_its_pool_name(mice_folder: 
 )  # fmt: skip
 def test_contradictory_flags_and_pools(mice_folder: Make, changes: dict, expected: list) -> None:
     assert lost(mice_folder(mice_row(**changes))) == expected
+
+
+def test_flags_are_not_judged_where_an_edit_type_is_unknown(mice_folder: Make) -> None:
+    """Nobody knows whether the unknown edit changed the background, there or later."""
+    row = mice_row(
+        task_type=["color_alter", "dance", "subject_remove"],
+        formatted_instruction=["Change the color of [cup] to [blue]", "Dance", "Remove [dog]"],
+        bg_consistency=[True, False, False],
+        unchanged_objects=[["hat"]] * 3,
+    )
+    assert lost(mice_folder(row)) == [{}, {"IF": "bad field"}, {}]
+
+
+def test_both_objects_of_a_position_change_leave_the_unchanged_ones(mice_folder: Make) -> None:
+    row = texts(mice_row(), 1, "position_change", "Change the position of [cup] to [left] of [dog]")
+    assert lost(mice_folder(row)) == [{"CC.object": "still unchanged"}] * 3
+
+
+def test_an_anchor_that_was_put_back_is_there_again(mice_folder: Make) -> None:
+    row = mice_row(
+        task_type=["subject_remove", "subject_add", "subject_add"],
+        formatted_instruction=["Remove [tree]", "Add [tree]", "Add [owl] on the [left] of [tree]"],
+        bg_consistency=[True] * 3,
+        unchanged_objects=[["dog"]] * 3,
+        available_objects=[["dog"], ["dog", "tree"], ["dog", "tree", "owl"]],
+        all_objects=[["dog", "tree"], ["dog", "tree"], ["dog", "tree", "owl"]],
+    )
+    assert lost(mice_folder(row)) == [{}, {}, {}]
 
 
 def test_every_reason_names_file_line_field_and_turn(mice_folder: Make) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import huggingface_hub
 import pytest
-from hand_made import make_card, mice_row, png, read, write, write_card, write_lines
 from huggingface_hub import errors as hub
 
 from micebench.cards import DataSource, TaskCard, find_cards, load_card
@@ -16,6 +15,7 @@ from micebench.sessions import ImageFile
 from micebench.tasks.images import missing_images, require_sources
 from micebench.tasks.load import fingerprint, iter_sessions, load_task
 from micebench.tasks.source import locate
+from tests.tasks.hand_made import make_card, mice_row, png, read, write, write_card, write_lines
 
 CARD = make_card("mice", "cu/test_metadata.jsonl", turns=3)
 REVISION = "0123456789abcdef0123456789abcdef01234567"

@@ -2,11 +2,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hand_made import RULE, make_card, mice_row, png, read, read_leniently, write, write_lines
 
 from micebench.errors import DataError
 from micebench.sessions import Rule
 from micebench.tasks.mice import parse_rule
+from tests.tasks.hand_made import RULE, make_card, mice_row, png, read, read_leniently, write, write_lines
 
 CARD = make_card("mice", "cu/test_metadata.jsonl")
 Make = Callable[..., Path]

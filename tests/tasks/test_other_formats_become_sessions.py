@@ -5,9 +5,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hand_made import make_card, png, read, read_leniently, write, write_lines
 
 from micebench.errors import DataError
+from tests.tasks.hand_made import make_card, png, read, read_leniently, write, write_lines
 
 MSE = make_card("mse", "data/*.parquet")
 LME = make_card("lme", "lme_bench.json")

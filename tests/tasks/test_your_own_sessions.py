@@ -6,12 +6,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_from_disk
-from hand_made import make_card, mice_row, png, read, read_leniently, write, write_lines
 
 from micebench.errors import DataError
 from micebench.sessions import ImageFile, Rule, Session, Turn
 from micebench.tasks import generic
 from micebench.tasks.dataset import build_dataset
+from tests.tasks.hand_made import make_card, mice_row, png, read, read_leniently, write, write_lines
 
 CARD = make_card("generic", "my.jsonl")
 SMALL = {"id": "a", "image": "a.png", "instructions": ["Remove the cup", "Paint it green"]}

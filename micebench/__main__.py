@@ -1,0 +1,5 @@
+"""``python -m micebench``."""
+
+from micebench.cli import main
+
+main()
