@@ -48,7 +48,6 @@ def main() -> None:
     from micebench.engine.evaluate import execute
     from micebench.engine.images import decode_png
     from micebench.engine.job import Job, Options, make_job
-    from micebench.engine.run import Run
 
     folder = Path(tempfile.mkdtemp(prefix="micebench-overhead-"))
     try:
@@ -61,7 +60,7 @@ def main() -> None:
         sessions = oracle.sessions()
 
         class Loaded(Job):
-            def sessions(self):  # noqa: ANN202 (the sessions are ready: their making is not measured)
+            def sessions(self):
                 return sessions
 
         timed = Loaded(job.task, job.task_name, job.editor, job.judge, job.options, job.out)
@@ -74,12 +73,12 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def prepare(run, decode) -> dict[tuple[str, int], Image.Image]:  # noqa: ANN001
+def prepare(run, decode) -> dict[tuple[str, int], Image.Image]:
     """(session, turn) -> image of a finished run."""
     return {(edit.session, edit.turn): decode(run.blob(edit.image)) for edit in run.edits() if edit.image}
 
 
-def report(run, edits: int, total_s: float, busy_s: float) -> dict[str, object]:  # noqa: ANN001
+def report(run, edits: int, total_s: float, busy_s: float) -> dict[str, object]:
     """Ratio, and where the time beside the editor went."""
     stages = {}
     for line in (run.path / "log.jsonl").read_text().splitlines():

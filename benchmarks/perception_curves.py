@@ -83,7 +83,10 @@ def measure(count: int) -> dict[str, list[dict[str, float]]]:
                 "wrong": round(float((~right & ~withheld).mean()), 4),
             }
             curves.setdefault(name, []).append(point)
-            print(f"{name:18s} {strength:6g}  " + "  ".join(f"{k} {v:6.1%}" for k, v in point.items() if k != "strength"))
+            print(
+                f"{name:18s} {strength:6g}  "
+                + "  ".join(f"{k} {v:6.1%}" for k, v in point.items() if k != "strength")
+            )
     return curves
 
 

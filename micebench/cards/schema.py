@@ -55,6 +55,10 @@ class JudgeCard(Card):
 
     judge: str = Field(description="module:class, called with the card")
     metrics: list[MetricName] = Field(min_length=1)
+    concurrent: bool = Field(
+        default=False,
+        description="may judge while the editor is still at work: needs no accelerator the editor might use",
+    )
     options: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from micebench.engine.alongside import Alongside
 from micebench.engine.edit import Chain, Outcome
 from micebench.engine.job import Job
 from micebench.engine.pool import run_all
@@ -14,7 +15,9 @@ from micebench.store.records import EditRecord
 from micebench.store.rundir import RunDir
 
 
-def edit_missing(job: Job, run: RunDir, index: EditIndex, tick: Callable[[int, int], None]) -> None:
+def edit_missing(
+    job: Job, run: RunDir, index: EditIndex, tick: Callable[[int, int], None], beside: Alongside | None = None
+) -> None:
     """Make the edits that are missing, failed, or whose image is lost; journal after each editor call.
 
     While one call's results are written, the editor is already busy with the next.
@@ -22,35 +25,54 @@ def edit_missing(job: Job, run: RunDir, index: EditIndex, tick: Callable[[int, i
     Args:
         index: is kept up to date.
         tick: told (edits settled, edits in all).
+        beside: told which edits have changed and which rows are settled (one worker only: several finish
+            their rows in any order).
     """
     total = sum(index.sessions.turns) * index.repeats
     settled = total - sum(open_edits(index, row) for row in range(index.rows))
     tick(settled, total)
-    todo = chunks(index, run.blobs, job.batch)
+    frontier = 0
+
+    def todo() -> Iterator[list[Chain]]:
+        nonlocal frontier
+        for chunk in chunks(index, run.blobs, job.batch):
+            frontier = chunk[0].row  # all edits of earlier rows have been handed on
+            yield chunk
+
     with Journal(run.edits) as journal, ThreadPoolExecutor(1) as writer:
         writing: Future[int] | None = None
-        for outcomes in run_all(job.editor, todo, job.protocol, job.options.workers):
+        for outcomes in run_all(job.editor, todo(), job.protocol, job.options.workers):
             if writing is not None:
                 settled += writing.result()
                 tick(min(settled, total), total)
-            writing = writer.submit(_store, outcomes, run, index, journal)
+                if beside is not None:
+                    beside.settled(frontier)
+            writing = writer.submit(_store, outcomes, run, index, journal, beside)
         if writing is not None:
             settled += writing.result()
             tick(min(settled, total), total)
 
 
-def _store(outcomes: Sequence[Outcome], run: RunDir, index: EditIndex, journal: Journal) -> int:
+def _store(
+    outcomes: Sequence[Outcome], run: RunDir, index: EditIndex, journal: Journal, beside: Alongside | None
+) -> int:
     """Images first, then the lines that name them; returns how many edits that settles."""
     records = [_record(index, run.blobs, outcome) for outcome in outcomes]
     offsets = journal.append(record.to_line() for record in records)
     settled = len(records)
     for outcome, record, offset in zip(outcomes, records, offsets, strict=True):
-        index.record(outcome.row, record, (run.edits, offset))
+        row, turn = outcome.row, outcome.turn
+        before = index.key(row, turn), index.image(row, turn)
+        index.record(row, record, (run.edits, offset))
+        if beside is not None and before != (record.key, record.image):
+            beside.changed(row, turn)
         if record.status == "failed":
-            later = range(record.turn + 1, index.sessions.turns[outcome.row // index.repeats] + 1)
+            later = range(turn + 1, index.sessions.turns[row // index.repeats] + 1)
             settled += len(later)
-            for turn in later:
-                index.forget(outcome.row, turn)
+            for lost in later:
+                index.forget(row, lost)
+                if beside is not None:
+                    beside.changed(row, lost)
     return settled
 
 

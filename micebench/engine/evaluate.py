@@ -1,14 +1,15 @@
 """`evaluate`: sources, then edits, then verdicts, then the summary; every stage resumes where it was."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from micebench.cards import EditorCard, JudgeCard, TaskCard
 from micebench.editors.base import Editor
+from micebench.engine.alongside import Alongside
 from micebench.engine.editing import edit_missing
 from micebench.engine.job import Job, Options, check_resumable, judge_fields, make_job
-from micebench.engine.judging import judge_missing
+from micebench.engine.judging import Judging
 from micebench.engine.progress import Progress, silent
 from micebench.engine.run import Run
 from micebench.engine.setup import JudgeSource, judge_source
@@ -86,10 +87,29 @@ def execute(job: Job, progress: Progress | None = None) -> Run:
                 ingest(run, iter_sessions(sessions), job.task.turns, partial(_tick, report, "sources", total))
             del sessions
             opened = Run(job.out, manifest)
-            with log.timed("edits"):
-                edit_missing(job, run, opened.edit_index(), partial(report, "edits"))
+            edits, edit_tick, verdict_tick = (
+                opened.edit_index(),
+                partial(report, "edits"),
+                partial(report, "verdicts"),
+            )
+            if job.judge is None:
+                with log.timed("edits"):
+                    edit_missing(job, run, edits, edit_tick)
+            elif job.judge.concurrent and job.options.workers == 1:
+                verdicts = opened.verdict_index()
+                beside = Alongside(Judging(job.judge, run, verdicts, verdict_tick), verdicts)
+                with log.timed("edits"):
+                    edit_missing(job, run, edits, edit_tick, beside)
+                with log.timed("verdicts"):
+                    beside.finish()
+            else:
+                with log.timed("edits"):
+                    edit_missing(job, run, edits, edit_tick)
+                with log.timed("verdicts"):
+                    Judging(job.judge, run, opened.verdict_index(), verdict_tick).finish()
             if job.judge is not None:
-                _score(job.judge, run, opened, log, partial(report, "verdicts"))
+                with log.timed("summary"):
+                    derive(run, manifest, opened.verdict_index())
             log.event("end")
     return opened
 
@@ -126,8 +146,11 @@ def judge(
         opened = Run(path, shown)
         with Log(folder) as log:
             log.event("judge", judge=source.id, retry_failed=retry_failed)
-            report = partial(progress or silent, "verdicts")
-            _score(source, folder, opened, log, report, retry_failed=retry_failed)
+            tick, verdicts = partial(progress or silent, "verdicts"), opened.verdict_index()
+            with log.timed("verdicts"):
+                Judging(source, folder, verdicts, tick, retry_failed=retry_failed).finish()
+            with log.timed("summary"):
+                derive(folder, shown, verdicts)
             log.event("end")
     return opened
 
@@ -141,22 +164,6 @@ def _judge_of(
     if source is None:
         raise RunError(f"{path}: the run has no judge card of its own; name one with --judge")
     return source
-
-
-def _score(
-    source: JudgeSource,
-    run: RunDir,
-    opened: Run,
-    log: Log,
-    tick: Callable[[int, int], None],
-    *,
-    retry_failed: bool = False,
-) -> None:
-    verdicts = opened.verdict_index()
-    with log.timed("verdicts"):
-        judge_missing(source, run, verdicts, tick, retry_failed=retry_failed)
-    with log.timed("summary"):
-        derive(run, opened.manifest, verdicts)
 
 
 def _settle_manifest(job: Job, run: RunDir, n_sessions: int) -> Manifest:

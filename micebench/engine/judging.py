@@ -15,7 +15,7 @@ from micebench.store.rundir import RunDir
 from micebench.store.sessionlines import parse_session
 from micebench.verdicts import MetricName, Question, Status, Verdict
 
-_CHUNK_ROWS = 64
+CHUNK_ROWS = 64
 _CHUNK_BYTES = 64 << 20  # decoded pixels in memory at a time
 _NO_VALUE = (Status.UNPARSED, Status.REFUSED, Status.ERROR)
 
@@ -46,45 +46,61 @@ def missing_units(index: VerdictIndex, row: int, *, retry_failed: bool) -> list[
     return wanted
 
 
-def judge_missing(
-    source: JudgeSource,
-    run: RunDir,
-    index: VerdictIndex,
-    tick: Callable[[int, int], None],
-    *,
-    retry_failed: bool = False,
-) -> None:
-    """Ask for the verdicts that are missing, in canonical order; journal after each call of the judge.
+class Judging:
+    """Asks for the missing verdicts row by row, in canonical order; journals after each call of the judge.
 
     Args:
         index: is kept up to date.
         tick: told (rows settled, rows in all).
         retry_failed: ask again where a judge gave no value (unparsed, refused, error).
     """
-    judge: Judge | None = None
-    rows = index.edits.rows
-    row = 0
-    with Journal(index.path) as journal:
-        while row < rows:
-            row, asked = _chunk(index, run.blobs, row, retry_failed=retry_failed)
-            if asked:
-                judge = judge or source.build()
-                verdicts = _answers(judge, [question for _, question in asked])
-                records = [_record(index, unit, verdict) for (unit, _), verdict in zip(asked, verdicts, strict=True)]
-                offsets = journal.append(record.to_line() for record in records)
-                for (unit, _), record, offset in zip(asked, records, offsets, strict=True):
-                    index.record(unit.row, unit.turn, unit.metric, (record.status, record.value), offset)
-            tick(row, rows)
+
+    def __init__(
+        self,
+        source: JudgeSource,
+        run: RunDir,
+        index: VerdictIndex,
+        tick: Callable[[int, int], None],
+        *,
+        retry_failed: bool = False,
+    ) -> None:
+        self._source = source
+        self._blobs = run.blobs
+        self._index = index
+        self._tick = tick
+        self._retry_failed = retry_failed
+        self._judge: Judge | None = None
+        self._row = 0
+
+    def advance(self, until: int) -> None:
+        """Judge the rows before `until` that have not been reached yet; their edits must be settled."""
+        index, rows = self._index, self._index.edits.rows
+        with Journal(index.path) as journal:
+            while self._row < until:
+                self._row, asked = _chunk(index, self._blobs, self._row, until, retry_failed=self._retry_failed)
+                if asked:
+                    self._judge = self._judge or self._source.build()
+                    verdicts = _answers(self._judge, [question for _, question in asked])
+                    pairs = zip(asked, verdicts, strict=True)
+                    records = [_record(index, unit, verdict) for (unit, _), verdict in pairs]
+                    offsets = journal.append(record.to_line() for record in records)
+                    for (unit, _), record, offset in zip(asked, records, offsets, strict=True):
+                        index.record(unit.row, unit.turn, unit.metric, (record.status, record.value), offset)
+                self._tick(self._row, rows)
+
+    def finish(self) -> None:
+        """Judge all that is left."""
+        self.advance(self._index.edits.rows)
 
 
 def _chunk(
-    index: VerdictIndex, blobs: Blobs, first: int, *, retry_failed: bool
+    index: VerdictIndex, blobs: Blobs, first: int, until: int, *, retry_failed: bool
 ) -> tuple[int, list[tuple[Unit, Question]]]:
     """(row after the chunk, its open questions): as many rows as fit into memory, decoded."""
     asked: list[tuple[Unit, Question]] = []
     room = _CHUNK_BYTES
     row = first
-    while row < index.edits.rows and row - first < _CHUNK_ROWS and room > 0:
+    while row < until and row - first < CHUNK_ROWS and room > 0:
         units = missing_units(index, row, retry_failed=retry_failed)
         if units:
             questions, size = _questions(index, blobs, units)

@@ -58,11 +58,18 @@ class EditorSource:
 
 @dataclass(frozen=True, slots=True)
 class JudgeSource:
-    """Where a judge comes from. `identity` as in EditorSource; `metrics`: what it is asked."""
+    """Where a judge comes from.
+
+    Attributes:
+        identity: as in EditorSource.
+        metrics: what it is asked.
+        concurrent: may judge while the editor is still at work.
+    """
 
     id: str
     identity: str
     metrics: tuple[str, ...]
+    concurrent: bool = False
     card: JudgeCard | None = None
     instance: Judge | None = None
 
@@ -132,7 +139,7 @@ def judge_source(
                 f"judge {judge.id!r} judges {judge.domain} images, task {task.id!r} has {task.domain} ones; "
                 f"give --judge {task.judge or 'NAME'}"
             )
-        return JudgeSource(judge.id, card_hash(judge), tuple(judge.metrics), card=judge)
+        return JudgeSource(judge.id, card_hash(judge), tuple(judge.metrics), judge.concurrent, card=judge)
     _with_method(judge, "judge", "a judge")
     kind = type(judge)
     asked = tuple(getattr(judge, "metrics", METRICS))
@@ -143,6 +150,7 @@ def judge_source(
         id=_slug(f"{kind.__module__}.{kind.__qualname__}"),
         identity=_code_identity(kind, str(getattr(judge, "identity", ""))),
         metrics=asked,
+        concurrent=bool(getattr(judge, "concurrent", False)),
         instance=judge,
     )
 

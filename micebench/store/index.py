@@ -244,6 +244,11 @@ class VerdictIndex:
         self._values[unit] = 0.0 if value is None else value
         self._offsets[unit] = offset
 
+    def forget(self, row: int, turn: int) -> None:
+        """Treat an edit as not judged."""
+        for metric in self.metrics:
+            self._status[self._unit(row, turn, metric)] = 0
+
     def status(self, row: int, turn: int, metric: str) -> Status | None:
         """None: never judged, or no image."""
         code = self._status[self._unit(row, turn, metric)]

@@ -1,6 +1,7 @@
 """Sessions in an Arrow file, memory-mapped as a `datasets.Dataset`, and back."""
 
 import atexit
+import errno
 import hashlib
 import os
 import shutil
@@ -35,13 +36,10 @@ def build_dataset(sessions: Iterable[Session]) -> "Dataset":
     try:
         with os.fdopen(handle, "wb") as file:
             _write(sessions, file)
-    except OSError as error:
+    except BaseException as error:
         os.unlink(name)
-        raise DataError(
-            f"{name}: {error.strerror or error}; set TMPDIR to a folder with room for the sessions"
-        ) from error
-    except BaseException:
-        os.unlink(name)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(f"{name}: {error.strerror}; set TMPDIR to a folder with room for the sessions") from error
         raise
     table = MemoryMappedTable.from_file(name)
     return Dataset(table, info=DatasetInfo(features=features()), fingerprint=_file_hash(Path(name))[:16])

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 
 from micebench.cards import TaskCard
@@ -26,9 +25,11 @@ def sessions(
     Args:
         targets: also render the reference state after every turn (`Turn.target_image`).
     """
-    for track, count in counts.items():
-        for number, plan in enumerate(islice(plans(split, track, turns, seed), count)):
-            yield to_session(plan, task=card.id, session_id=f"{track}-{number:04d}", targets=targets)
+    streams = {track: plans(split, track, turns, seed) for track in counts}
+    for number in range(max(counts.values())):  # tracks take turns, so that the first n sessions show them all
+        for track, stream in streams.items():
+            if number < counts[track]:
+                yield to_session(next(stream), task=card.id, session_id=f"{track}-{number:04d}", targets=targets)
 
 
 def to_session(plan: Plan, *, task: str, session_id: str, targets: bool = False) -> Session:

@@ -1,3 +1,4 @@
+import errno
 import gc
 import json
 import os
@@ -114,6 +115,24 @@ def test_a_failed_load_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
 
     with pytest.raises(DataError, match="row 2"):
         build_dataset(broken())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_other_errors_stay_what_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from micebench.tasks import dataset as module
+
+    monkeypatch.setattr(module, "_scratch", lambda pid: str(tmp_path))
+
+    def failing(number: int) -> Iterator[Session]:
+        yield full_session()
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(DataError, match=r"No space left.*TMPDIR"):
+        build_dataset(failing(errno.ENOSPC))
+    with pytest.raises(PermissionError):
+        build_dataset(failing(errno.EACCES))
     assert list(tmp_path.iterdir()) == []
 
 
