@@ -63,7 +63,7 @@ def main() -> None:
             def sessions(self):
                 return sessions
 
-        timed = Loaded(job.task, job.task_name, job.editor, job.judge, job.options, job.out)
+        timed = Loaded(job.task, job.editor, job.judge, job.options, job.out)
         start = time.perf_counter()
         finished = execute(timed)
         total_s = time.perf_counter() - start

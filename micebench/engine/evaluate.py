@@ -23,7 +23,7 @@ from micebench.tasks.dataset import iter_sessions
 
 
 def evaluate(
-    task: str,
+    task: str | TaskCard,
     editor: str | EditorCard | Editor,
     *,
     out: Path | str | None = None,
@@ -41,7 +41,7 @@ def evaluate(
     """Run an editor over a task and judge every edit. The same call again resumes, and retries what failed.
 
     Args:
-        task: task card, by id or path.
+        task: card id, path of a card, or card.
         editor: card id, ``module:Class``, card, or any object with a method ``edit`` (see `Editor`).
         out: run directory; None: ``runs/<task>--<model>`` in the current directory.
         judge: card id, card, or any object with a method ``judge``; None: the task's own.

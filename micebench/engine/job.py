@@ -56,7 +56,6 @@ class Job:
     """A checked request: task, editor, judge and options that fit together."""
 
     task: TaskCard
-    task_name: str
     editor: EditorSource
     judge: JudgeSource | None
     options: Options
@@ -75,7 +74,7 @@ class Job:
         from micebench.tasks.load import load_task
 
         options = self.options
-        return load_task(self.task_name, data=options.data, cards=options.cards, limit=options.limit)
+        return load_task(self.task, data=options.data, limit=options.limit)
 
     def manifest(self, n_sessions: int) -> Manifest:
         """The manifest of a run of this job, made now."""
@@ -115,7 +114,7 @@ def judge_fields(judge: JudgeSource | None) -> dict[str, Any]:
 
 
 def make_job(
-    task: str,
+    task: str | TaskCard,
     editor: str | EditorCard | Editor,
     judge: str | JudgeCard | Judge | None,
     options: Options,
@@ -127,10 +126,10 @@ def make_job(
         CardError: unknown names (with the nearest), a model of another domain, numbers that make no sense.
     """
     options.check()
-    card = load_card(TaskCard, task, options.cards)
+    card = task if isinstance(task, TaskCard) else load_card(TaskCard, task, options.cards)
     chosen = editor_source(editor, card, options.cards, options.context)
     scorer = judge_source(judge, card, options.cards)
-    return Job(card, task, chosen, scorer, options, Path(out) if out else _default_out(card, chosen, options))
+    return Job(card, chosen, scorer, options, Path(out) if out else _default_out(card, chosen, options))
 
 
 def _default_out(task: TaskCard, editor: EditorSource, options: Options) -> Path:

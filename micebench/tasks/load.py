@@ -28,7 +28,7 @@ def load_task_card(name: str, cards: CardFolders = ()) -> TaskCard:
 
 
 def load_task(
-    name: str, *, data: Path | str | None = None, cards: CardFolders = (), limit: int | None = None
+    name: str | TaskCard, *, data: Path | str | None = None, cards: CardFolders = (), limit: int | None = None
 ) -> "Dataset":
     """A task's sessions as a `datasets.Dataset` of the `micebench.sessions.features` schema.
 
@@ -36,7 +36,7 @@ def load_task(
     `iter_sessions` turns the rows into `Session` objects again.
 
     Args:
-        name: id of a task card, or the path of one.
+        name: id of a task card, the path of one, or a card.
         data: folder with the task's files; None for built-in tasks and pinned hub repositories.
         cards: further card folders.
         limit: the first `limit` sessions only; then number and fingerprint are not held against the card.
@@ -46,7 +46,7 @@ def load_task(
     """
     if limit is not None and limit < 1:
         raise DataError(f"limit {limit}: give at least one session")
-    card = load_task_card(name, cards)
+    card = name if isinstance(name, TaskCard) else load_task_card(name, cards)
     sessions = _checked(card, open_sessions(card, locate(card, data)))
     if limit is not None:
         return build_dataset(islice(sessions, limit))
