@@ -29,7 +29,8 @@ from micebench.engine.evaluate import evaluate
 
 name, model, folder = sys.argv[1:]
 run = evaluate(name, model, cards=[Path(folder)], out=Path(folder) / "run")
-print(json.dumps({"sessions": run.manifest.n_sessions, "peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"sessions": run.manifest.n_sessions, "peak_kib": peak_kib}))
 """
 
 

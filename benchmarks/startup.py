@@ -15,7 +15,7 @@ import time
 
 HELP = "from micebench.cli import main; import sys; sys.argv = ['micebench', '--help']; main()"
 TYPER = "import typer"
-HEAVY = ("torch", "datasets", "pandas", "scipy", "numpy", "pyarrow", "PIL", "matplotlib", "yaml", "pydantic")
+HEAVY = ("torch", "datasets", "pandas", "scipy", "numpy", "pyarrow", "PIL", "matplotlib", "yaml")
 LIST = f"""
 import sys
 sys.argv = ["micebench", "--help"]

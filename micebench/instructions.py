@@ -10,7 +10,7 @@ earlier turn removed.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 EditType = Literal[
@@ -119,5 +119,13 @@ def parse_instruction(edit_type: str, formatted: str) -> ParsedEdit:
             parts["relation"] = parts["relation"].lower()
             if parts["relation"] not in (*RELATIONS, PLACE):
                 raise UnparseableInstruction(f"unknown relation {parts['relation']!r} in {sentence!r}")
-        return replace(ParsedEdit(kind, count=count), **parts)
+        return ParsedEdit(
+            edit_type=kind,
+            target=parts.get("target", ""),
+            value=parts.get("value", ""),
+            relation=parts.get("relation", ""),
+            anchor=parts.get("anchor", ""),
+            old_text=parts.get("old_text", ""),
+            count=count,
+        )
     raise UnparseableInstruction(f"{sentence!r} is not a bracketed {edit_type} instruction")

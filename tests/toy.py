@@ -21,7 +21,12 @@ SECRET = "SECRET"
 
 
 def toy_cards(
-    folder: Path, *, task: dict | None = None, editor: dict | None = None, judge: dict | None = None
+    folder: Path,
+    *,
+    task: dict | None = None,
+    editor: dict | None = None,
+    judge: dict | None = None,
+    concurrent: bool = False,
 ) -> Path:
     """Write the cards of task `toy`, model `painter` and judge `meter`; the arguments are their options."""
     cards = {
@@ -50,6 +55,7 @@ def toy_cards(
             "judge": "tests.toy:Meter",
             "metrics": ["IF", "CC.object", "GA"],
             "options": judge or {},
+            "concurrent": concurrent,
         },
     }
     for name, content in cards.items():

@@ -193,8 +193,8 @@ def _errors(slots: Floats, bank: "_Bank") -> Floats:
     """Mean squared differences of (n, 256, 3) slots to all contents: (n, 192 * 9 + 1), the bare one last."""
     around, centre = _regions()
     share = len(around) / (len(around) + len(centre))
-    outside = _mean_square(slots[:, around].reshape(len(slots), -1), bank.around, share)
-    error = _mean_square(slots[:, centre].reshape(len(slots), -1), bank.centre, 1 - share)
+    outside = _mean_square(slots[:, around].reshape(len(slots), 3 * len(around)), bank.around, share)
+    error = _mean_square(slots[:, centre].reshape(len(slots), 3 * len(centre)), bank.centre, 1 - share)
     looks = error[:, :-1].reshape(len(slots), len(_KINDS), 1 + len(LETTERS))
     looks += outside[:, :-1, None]
     error[:, -1] += outside[:, -1]

@@ -25,7 +25,7 @@ def sessions(
     Args:
         targets: also render the reference state after every turn (`Turn.target_image`).
     """
-    streams = {track: plans(split, track, turns, seed) for track in counts}
+    streams: dict[Track, Iterator[Plan]] = {track: plans(split, track, turns, seed) for track in counts}
     for number in range(max(counts.values())):  # tracks take turns, so that the first n sessions show them all
         for track, stream in streams.items():
             if number < counts[track]:

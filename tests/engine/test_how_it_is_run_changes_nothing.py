@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from micebench.cards import EditorCard, TaskCard, load_card
 from micebench.engine.evaluate import evaluate
 from micebench.engine.run import Run
 from micebench.errors import CardError, EditorError
@@ -52,6 +53,15 @@ def test_the_table_holds_what_the_verdicts_say(tmp_path: Path) -> None:
                 status, value = said.get((session, turn, metric), ("missing", 0.0))
                 assert STATUS_CODES[table.status[metric][row, turn - 1]] == status
                 assert table.values[metric][row, turn - 1] == value
+
+
+def test_a_card_in_memory_is_as_good_as_its_name(tmp_path: Path) -> None:
+    cards = [toy_cards(tmp_path / "cards")]
+    named = evaluate("toy", "painter", out=tmp_path / "named", cards=cards)
+    task, editor, judge = load_card(TaskCard, "toy", cards), load_card(EditorCard, "painter", cards), "meter"
+    given = evaluate(task, editor, out=tmp_path / "given", judge=judge, cards=cards)
+    assert derived(given) == derived(named)
+    assert given.manifest.task_hash == named.manifest.task_hash
 
 
 def test_an_object_cannot_be_shared_by_processes(tmp_path: Path) -> None:

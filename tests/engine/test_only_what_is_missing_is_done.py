@@ -95,6 +95,29 @@ def test_an_image_that_comes_out_differently_is_followed_and_judged_anew(tmp_pat
     assert {verdict.edit for verdict in open_run(again.path).verdicts()} == keys
 
 
+def test_a_stop_between_a_new_image_and_its_successor_leaves_nothing_stale(tmp_path: Path, cards: list[Path]) -> None:
+    class Stopping(Counting):
+        def edit(self, requests: Sequence[EditRequest]) -> list[Image.Image]:
+            if any(request.turn == 3 for request in requests):
+                raise KeyboardInterrupt
+            return super().edit(requests)
+
+    Stopping.__qualname__, Stopping.__module__ = Counting.__qualname__, Counting.__module__
+    first = evaluate("toy", Counting(moody=True), out=tmp_path / "run", judge=CountingJudge(), cards=cards)
+    old = {edit.turn: edit.image for edit in first.edits() if edit.session == "s003"}
+    (tmp_path / "run" / "blobs" / old[2][:2] / f"{old[2]}.png").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate("toy", Stopping(moody=True), out=tmp_path / "run", judge=CountingJudge(), cards=cards)
+    stopped = open_run(tmp_path / "run")
+    assert [edit.turn for edit in stopped.edits() if edit.session == "s003"] == [1, 2]
+    assert {verdict.turn for verdict in stopped.verdicts() if verdict.session == "s003"} == {1}
+    editor, meter = Counting(moody=True), CountingJudge()
+    again = evaluate("toy", editor, out=tmp_path / "run", judge=meter, cards=cards)
+    assert editor.made == [("s003", 3)]
+    assert meter.asked == 2 * 3
+    assert len(list(again.verdicts())) == EDITS * 3
+
+
 @pytest.mark.parametrize("judge_too", [False, True])
 def test_a_damaged_source_is_restored(tmp_path: Path, cards: list[Path], judge_too: bool) -> None:
     first = evaluate("toy", Counting(), out=tmp_path / "run", judge=CountingJudge(), cards=cards)

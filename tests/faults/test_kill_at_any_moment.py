@@ -18,7 +18,7 @@ import pytest
 from micebench.engine.evaluate import evaluate
 from tests.toy import toy_cards
 
-RUNS, KILLS = 6, 5
+RUNS, KILLS = 3, 5  # for each way of judging
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -35,7 +35,7 @@ def processes() -> ForkServerContext:
     return context
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, *, concurrent: bool = False) -> Path:
     """Cards whose editor notes every edit in a file; slow enough to be hit anywhere."""
     calls = folder / "calls"
     calls.touch()
@@ -44,6 +44,7 @@ def prepare(folder: Path) -> Path:
         task={"count": 100},
         editor={"calls": str(calls), "sleep_s": 0.004},
         judge={"sleep_s": 0.1},
+        concurrent=concurrent,
     )
     return calls
 
@@ -63,8 +64,9 @@ def results(run: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_thirty_kills_leave_no_trace(tmp_path: Path, processes: ForkServerContext) -> None:
-    calls = prepare(tmp_path)
+@pytest.mark.parametrize("concurrent", [False, True], ids=["judged afterwards", "judged beside editing"])
+def test_thirty_kills_leave_no_trace(tmp_path: Path, processes: ForkServerContext, concurrent: bool) -> None:
+    calls = prepare(tmp_path, concurrent=concurrent)
     for attempt in range(2):  # the first one also starts the fork server
         started = time.monotonic()
         process = processes.Process(target=command, args=(str(tmp_path), "straight"))

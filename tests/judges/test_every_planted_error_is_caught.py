@@ -103,7 +103,11 @@ SINGLE = {
         things(SOURCE, (SQUARE, replace(CYAN, slots=(0, 1)))),
         {"CC.background"},
     ),
-    "wrong material": (REMATERIAL, things(SOURCE, (SQUARE, Thing(SQUARE.with_("material", "stone"), (0,), "A"))), BOTH),
+    "wrong material": (
+        REMATERIAL,
+        things(SOURCE, (SQUARE, Thing(SQUARE.with_("material", "stone"), (0,), "A"))),
+        BOTH,
+    ),
     "new object missing": (ADD, SOURCE, BOTH),
     "new object of the wrong colour": (
         ADD,
@@ -152,7 +156,7 @@ SINGLE = {
     "moved instead of copied": (COPY, things(SOURCE, (SQUARE, Thing(SQUARE, (1,), "A"))), BOTH),
     "copied without its letter": (
         COPY,
-        things(SOURCE, (SQUARE, Thing(SQUARE, (0,), "A")), (HEART, Thing(HEART, (2,))), (Kind(None, None, None), Thing(SQUARE, (1,)))),
+        replace(SOURCE, things=(*SOURCE.things, Thing(SQUARE, (1,)))),
         BOTH,
     ),
     "wrong background": (GROUND, replace(SOURCE, background="water"), BOTH),
@@ -161,7 +165,7 @@ SINGLE = {
         replace(things(SOURCE, (HEART, None)), background="snow"),
         BOTH | {"CC.object"},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SINGLE)
@@ -194,8 +198,6 @@ def test_noise_instead_of_an_image_fails_everything():
 
 # Standing rules --------------------------------------------------------------------------------------------------
 
-WOODEN = replace(REMATERIAL, target="plastic red square", value="metal")
-
 
 @pytest.mark.parametrize(
     ("edit", "rule"),
@@ -204,12 +206,12 @@ WOODEN = replace(REMATERIAL, target="plastic red square", value="metal")
         (ParsedEdit("subject_add", target="metal cross", relation="right", anchor="plastic red square"), RED_RULE),
         (ParsedEdit("subject_replace", target="wood blue circle", value="metal cross"), RED_RULE),
         (ParsedEdit("text_change", target="wood blue circle", value="K"), RED_RULE),
-        (ParsedEdit("position_change", target="wood blue circle", relation="below", anchor="stone yellow heart"), RED_RULE),
+        (replace(MOVE, target="wood blue circle", anchor="stone yellow heart"), RED_RULE),
         (ParsedEdit("count_change", target="wood blue circle", count=3), RED_RULE),
         (ParsedEdit("color_alter", target="plastic red square", value="blue"), WOOD_RULE),
     ],
     ids=lambda x: x.edit_type if isinstance(x, ParsedEdit) else x.attribute,
-)  # fmt: skip
+)
 def test_right_edit_with_the_rule_ignored_costs_ga_alone(edit, rule):
     opposite = Rule(rule.text, rule.attribute, "green" if rule.attribute == "color" else "stone")
     images = references(SOURCE, [edit], opposite)  # another value of the same attribute

@@ -67,12 +67,11 @@ def test_an_edit_changes_its_object_and_nothing_else(seed, track):
 
 @settings(max_examples=100, deadline=None)
 @given(scenes(), st.integers(0, 1000))
-def test_impossible_edits_say_so_and_never_corrupt(scene, seed):
+def test_edits_of_other_scenes_are_refused_or_sound(scene, seed):
     step = random.Random(seed).choice(next(plans("train", "plain", 3, seed)).steps)
     try:
         after = apply_edit(scene, step.edit)
-    except ImpossibleEdit as error:
-        assert str(error)
+    except ImpossibleEdit:
         return
     slots = [slot for thing in after.things for slot in thing.slots]
     assert len(slots) == len(set(slots))
