@@ -11,7 +11,7 @@ earlier turn removed.
 
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 EditType = Literal[
     "subject_add",
@@ -97,9 +97,9 @@ def parse_instruction(edit_type: str, formatted: str) -> ParsedEdit:
     Raises:
         UnparseableInstruction: unknown edit type, a sentence of another form, or an empty bracket.
     """
-    kind = next((known for known in EDIT_TYPES if known == edit_type), None)
-    if kind is None:
+    if edit_type not in EDIT_TYPES:
         raise UnparseableInstruction(f"unknown edit type {edit_type!r}")
+    kind = cast(EditType, edit_type)
     sentence = unquote(formatted)
     for pattern, fields in _COMPILED[kind]:
         match = pattern.fullmatch(sentence)
