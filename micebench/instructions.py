@@ -11,7 +11,7 @@ earlier turn removed.
 
 import re
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 EditType = Literal[
     "subject_add",
@@ -99,9 +99,8 @@ def parse_instruction(edit_type: str, formatted: str) -> ParsedEdit:
     """
     if edit_type not in EDIT_TYPES:
         raise UnparseableInstruction(f"unknown edit type {edit_type!r}")
-    kind = cast(EditType, edit_type)
     sentence = unquote(formatted)
-    for pattern, fields in _COMPILED[kind]:
+    for pattern, fields in _COMPILED[edit_type]:
         match = pattern.fullmatch(sentence)
         if match is None:
             continue
@@ -120,7 +119,7 @@ def parse_instruction(edit_type: str, formatted: str) -> ParsedEdit:
             if parts["relation"] not in (*RELATIONS, PLACE):
                 raise UnparseableInstruction(f"unknown relation {parts['relation']!r} in {sentence!r}")
         return ParsedEdit(
-            edit_type=kind,
+            edit_type=edit_type,
             target=parts.get("target", ""),
             value=parts.get("value", ""),
             relation=parts.get("relation", ""),

@@ -17,7 +17,6 @@ HEAVY = (
     "PIL",
     "matplotlib",
     "jinja2",
-    "pydantic",
     "yaml",
 )
 HELP = """
