@@ -21,18 +21,18 @@ def build_app() -> typer.Typer:
         epilog="Start with: micebench run --model oracle",
         no_args_is_help=True,
         add_completion=False,
-        rich_markup_mode="rich",
+        rich_markup_mode=None,  # importing rich would more than double the time to the first line of help
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_version)
-    app.command("run", rich_help_panel="Measure")(run)
-    app.command("judge", rich_help_panel="Measure")(judge)
-    app.command("plan", rich_help_panel="Measure")(plan)
-    app.command("report", rich_help_panel="Read")(report)
-    app.command("compare", rich_help_panel="Read")(compare)
-    app.command("check", rich_help_panel="Prepare")(check)
-    app.command("list", rich_help_panel="Prepare")(list_cards)
+    app.command("run")(run)
+    app.command("judge")(judge)
+    app.command("plan")(plan)
+    app.command("report")(report)
+    app.command("compare")(compare)
+    app.command("check")(check)
+    app.command("list")(list_cards)
     return app
 
 

@@ -14,6 +14,7 @@ from micebench.judges.exact_consistency import (
     explained_slots,
     object_consistency,
     quality,
+    slot_differences,
 )
 from micebench.judges.exact_follow import Outcome, View, follow
 from micebench.mini.perceive import Reading, perceive
@@ -92,11 +93,11 @@ class _Walk:
         self.session, self.album = session, album
         self._outcomes: dict[tuple[int, ...], Outcome] = {}
         self._edits: dict[int, ParsedEdit] = {}
+        self._differences: dict[int, NDArray[np.float32]] = {}
 
     def answer(self, metric: str, rows: tuple[int, ...]) -> Verdict:
         turn = self.session.turns[len(rows) - 2]
         source, current = View(self.album.reading, rows[0]), View(self.album.reading, rows[-1])
-        original, image = self.album.pixels[rows[0]], self.album.pixels[rows[-1]]
         unchanged = turn.unchanged_objects or ()
         match metric:
             case "IF":
@@ -106,11 +107,11 @@ class _Walk:
                 fault = self._first_fault(rows)
                 return Verdict.ok(0.0 if fault else 1.0, fault or "complies with everything so far")
             case "CC.object":
-                return object_consistency(unchanged, source, original, image)
+                return object_consistency(unchanged, source, self._difference(rows))
             case "CC.background":
                 edits = [self._edit(number) for number in range(1, len(rows))]
                 allowed = explained_slots(edits, turn.all_objects or (), source, current)
-                return background_consistency(turn.bg_consistency, allowed, original, image, source)
+                return background_consistency(turn.bg_consistency, allowed, source, self._difference(rows))
             case "destroyed":
                 return destruction(unchanged, source, current)
             case "quality":
@@ -123,6 +124,12 @@ class _Walk:
             turn = self.session.turns[number - 1]
             self._edits[number] = parse_instruction(turn.edit_type or "", turn.formatted or "")
         return self._edits[number]
+
+    def _difference(self, rows: tuple[int, ...]) -> NDArray[np.float32]:
+        if rows[-1] not in self._differences:
+            pixels = self.album.pixels
+            self._differences[rows[-1]] = slot_differences(pixels[rows[0]], pixels[rows[-1]])
+        return self._differences[rows[-1]]
 
     def _outcome(self, rows: tuple[int, ...]) -> Outcome:
         if rows not in self._outcomes:

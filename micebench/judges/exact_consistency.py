@@ -8,6 +8,7 @@ EdiVal-Bench and MICE-Bench; here the regions are exact and nothing but pixels i
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 from micebench.instructions import ParsedEdit
 from micebench.judges.exact_follow import View
 from micebench.mini.perceive import UNREADABLE
-from micebench.mini.render import join_slots, silhouette, split_slots
-from micebench.mini.world import SHAPES, SLOT_PX, SLOTS, Kind, parse_name
+from micebench.mini.render import silhouette, split_slots
+from micebench.mini.world import SHAPES, SLOTS, Kind, parse_name
 from micebench.verdicts import Status, Verdict
 
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
 TOLERANCE = 0.25
 """Mean absolute difference at which nothing is left of the original."""
@@ -27,34 +29,34 @@ ROUGH, SPOILT = 0.06, 0.12
 """Mean roughness (RMS to the crisp rendering) from which a surface counts as corrupted, badly corrupted."""
 
 
-def object_consistency(unchanged: Sequence[str], source: View, original: Pixels, current: Pixels) -> Verdict:
-    """CC.object of one image; `original` and `current` are (48, 48, 3) uint8."""
+def slot_differences(original: Pixels, current: Pixels) -> Floats:
+    """Mean absolute difference over channels: two (48, 48, 3) uint8 images -> (9, 16, 16) float32 in [0, 1]."""
+    difference = np.abs(original.astype(np.int16) - current).sum(-1, dtype=np.int16)
+    return split_slots(difference[..., None])[..., 0].astype(np.float32) / np.float32(3 * 255)
+
+
+def object_consistency(unchanged: Sequence[str], source: View, difference: Floats) -> Verdict:
+    """CC.object of one image from its `slot_differences` to the source image."""
     if not unchanged:
         return Verdict.missing(Status.NOT_APPLICABLE, "every object has been edited")
-    difference = split_slots(_difference(original, current)[..., None])[..., 0]
     scores: dict[str, float] = {}
     for name in unchanged:
         slots = source.slots_of(parse_name(name))
         if not slots:
             return Verdict.missing(Status.INVALID_ANNOTATION, f"unchanged object {name!r} is not in the source image")
-        covered = [difference[slot][_covered(source, slot)].mean() for slot in slots]
-        scores[name] = float(np.mean([_similarity(value) for value in covered]))
+        kept = [_similarity(difference[slot][_covered(source, slot)].mean()) for slot in slots]
+        scores[name] = sum(kept) / len(kept)
     worst = min(scores, key=lambda name: scores[name])
     return Verdict.ok(sum(scores.values()) / len(scores), f"worst kept: {worst} {100 * scores[worst]:.0f}")
 
 
-def background_consistency(
-    kept: bool | None, allowed: Sequence[int], original: Pixels, current: Pixels, source: View
-) -> Verdict:
+def background_consistency(kept: bool | None, allowed: Sequence[int], source: View, difference: Floats) -> Verdict:
     """CC.background of one image; `allowed` are new object slots that the session explains."""
     if kept is False:
         return Verdict.missing(Status.NOT_APPLICABLE, "the background was changed on request")
-    mask = np.broadcast_to(_rim(), (SLOTS, SLOT_PX, SLOT_PX)).copy()
-    for slot in range(SLOTS):
-        if source.empty(slot) and slot not in allowed:
-            mask[slot] = True
-    visible = join_slots(mask.reshape(3, 3, SLOT_PX, SLOT_PX, 1).astype(np.uint8))[..., 0] == 1
-    value = _similarity(_difference(original, current)[visible].mean())
+    bare = np.array([source.empty(slot) and slot not in allowed for slot in range(SLOTS)])
+    visible = _rim() | bare[:, None, None]
+    value = _similarity(difference[visible].mean())
     return Verdict.ok(value, f"{visible.mean():.0%} of the image compared")
 
 
@@ -111,10 +113,6 @@ def quality(source: View, current: View) -> Verdict:
     return Verdict.ok(min(1.0, clean(current) / base))
 
 
-def _difference(original: Pixels, current: Pixels) -> NDArray[np.float32]:
-    return np.abs(original.astype(np.float32) - current.astype(np.float32)).mean(-1) / 255
-
-
 def _similarity(difference: float) -> float:
     return max(0.0, 1.0 - float(difference) / TOLERANCE)
 
@@ -123,8 +121,16 @@ def _covered(source: View, slot: int) -> NDArray[np.bool_]:
     look = source.look(slot)
     assert look is not None
     assert look.shape is not None
-    return silhouette(look.shape)[0] > 0.99
+    return _body(look.shape)
 
 
+@cache
+def _body(shape: str) -> NDArray[np.bool_]:
+    """Pixels of a slot that a shape covers fully, (16, 16)."""
+    return silhouette(shape)[0] > 0.99
+
+
+@cache
 def _rim() -> NDArray[np.bool_]:
+    """Pixels of a slot that no shape touches, (16, 16)."""
     return np.maximum.reduce([silhouette(shape)[0] for shape in SHAPES]) == 0

@@ -25,7 +25,7 @@ Pieces = Callable[[], Iterable[Columns]]
 """The sessions' terms; called twice, and yields the same pieces both times."""
 
 _GRID = 2.0**30
-_COUNTS_PER_BLOCK = 1 << 21  # 16 MiB of float64 counts
+_COUNTS_PER_BLOCK = 1 << 18  # 2 MiB of float64 counts: stays in cache, and memory flat
 _TIE = 1e-9
 _NORMAL = NormalDist()
 

@@ -6,6 +6,7 @@ fill texture), possibly a letter, and one slot per copy. Names read like those o
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "heart")
 COLORS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
@@ -81,6 +82,7 @@ _ATTRIBUTE: dict[str, str] = {
 }
 
 
+@lru_cache(maxsize=4096)
 def parse_name(name: str) -> Kind:
     """Name -> Kind, leaving open what the name does not say. Plural shapes are understood.
 
