@@ -1,6 +1,5 @@
 """The reading side of a run: what reports, comparisons and people's own scripts work with."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -46,6 +45,7 @@ class Run:
         self._dir = RunDir(path)
         self._edits: EditIndex | None = None
         self._verdicts: VerdictIndex | None = None
+        self._summary: dict[str, Any] | None = None
 
     def sessions(self) -> Iterator[Session]:
         """The planned sessions with their annotations; images are files of the run."""
@@ -83,19 +83,12 @@ class Run:
         return verdict_table(self.edit_index(), self.verdict_index())
 
     def summary(self) -> dict[str, Any]:
-        """The content of ``summary.json``: read if it is newer than what it is made from, else computed."""
+        """The content of ``summary.json``, computed from the journals (once), so that it is never stale."""
         from micebench.engine.summarize import summarize_run
 
-        path = self._dir.summary
-        made_from = [self._dir.manifest, self._dir.sessions, *self._dir.edit_journals()]
-        if self.manifest.judge and self.manifest.judge_hash:
-            made_from.append(self._dir.verdicts(self.manifest.judge, self.manifest.judge_hash))
-        try:
-            if path.stat().st_mtime_ns >= max(file.stat().st_mtime_ns for file in made_from):
-                return json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            pass  # missing or unreadable: derived, so simply made again
-        return summarize_run(self.manifest, self.table())
+        if self._summary is None:
+            self._summary = summarize_run(self.manifest, self.table())
+        return self._summary
 
     def edit_index(self) -> EditIndex:
         """State of every edit (read once)."""

@@ -4,7 +4,7 @@ from micebench.metrics.intervals import Resampling
 from micebench.metrics.outcomes import Consistency
 from micebench.metrics.paired import Match, match, paired
 from micebench.metrics.summary import METRIC_NAMES, summarize
-from micebench.metrics.table import MISSING, STATUS_CODES, TableBuilder, VerdictTable, build_table
+from micebench.metrics.table import MISSING, STATUS_CODES, VerdictTable
 
 __all__ = [
     "METRIC_NAMES",
@@ -13,9 +13,7 @@ __all__ = [
     "Consistency",
     "Match",
     "Resampling",
-    "TableBuilder",
     "VerdictTable",
-    "build_table",
     "match",
     "paired",
     "summarize",

@@ -1,14 +1,12 @@
 """The verdicts of one run as arrays: one row per session and repeat, one column per turn."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from micebench.errors import DataError
-from micebench.verdicts import METRICS, Status
+from micebench.verdicts import Status
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -108,97 +106,3 @@ class VerdictTable:
     def track(self, name: str) -> "VerdictTable":
         """The rows of one track."""
         return self.select(self.tracks == name)
-
-
-class TableBuilder:
-    """Collects verdicts, in any order, into a table whose memory is fixed by the number of sessions.
-
-    Args:
-        sessions: (id, track, edit type of each turn or None where unknown), each session once.
-        metrics: what the judge was asked; a metric without any verdict is then all missing.
-        repeats: rows per session.
-
-    Raises:
-        DataError: a session that comes twice or has no turn; an unknown metric.
-    """
-
-    def __init__(
-        self,
-        sessions: Iterable[tuple[str, str, Sequence[str | None]]],
-        metrics: Iterable[str],
-        repeats: int = 1,
-    ) -> None:
-        planned = [(name, track, tuple(kind or "" for kind in kinds)) for name, track, kinds in sessions]
-        self._first: dict[str, int] = {}
-        for row, (name, _, kinds) in enumerate(planned):
-            if name in self._first:
-                raise DataError(f"session {name!r} comes twice; ids are unique within a task")
-            if not kinds:
-                raise DataError(f"session {name!r} has no turn")
-            self._first[name] = row * repeats
-        self._metrics = tuple(metrics)
-        for metric in self._metrics:
-            if metric not in METRICS:
-                raise DataError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
-        self._repeats = repeats
-        width = max((len(kinds) for _, _, kinds in planned), default=0)
-        padded = [kinds + ("",) * (width - len(kinds)) for _, _, kinds in planned]
-        shape = (len(planned) * repeats, width)
-        self._sessions = np.repeat(np.array([name for name, _, _ in planned], dtype=np.str_), repeats)
-        self._tracks = np.repeat(np.array([track for _, track, _ in planned], dtype=np.str_), repeats)
-        self._types = np.repeat(np.array(padded, dtype=np.str_).reshape(len(planned), width), repeats, axis=0)
-        self._turns = np.repeat(np.array([len(kinds) for _, _, kinds in planned], dtype=np.int64), repeats)
-        self._values = {metric: np.zeros(shape) for metric in self._metrics}
-        self._status = {metric: np.full(shape, MISSING, dtype=np.int8) for metric in self._metrics}
-
-    def add(self, session: str, repeat: int, turn: int, metric: str, status: str, value: float | None) -> None:
-        """One verdict; `repeat` counts from 0, `turn` from 1.
-
-        A later verdict takes the place of one without a value (the judge was asked again).
-
-        Raises:
-            DataError: no such session, repeat, turn, metric or status; a value that contradicts its status;
-                two different values for one edit.
-        """
-        place = f"verdict {metric} of session {session!r}, repeat {repeat}, turn {turn}"
-        if session not in self._first:
-            raise DataError(f"{place}: the run has no such session")
-        row = self._first[session] + repeat
-        if not 0 <= repeat < self._repeats:
-            raise DataError(f"{place}: the run has repeats 0..{self._repeats - 1}")
-        if not 1 <= turn <= self._turns[row]:
-            raise DataError(f"{place}: the session has turns 1..{self._turns[row]}")
-        if metric not in self._values:
-            raise DataError(f"{place}: the judge was asked only for {', '.join(self._metrics)}")
-        if status not in STATUS_CODES:
-            raise DataError(f"{place}: unknown status {status!r}; known: {', '.join(STATUS_CODES)}")
-        code = STATUS_CODES.index(status)
-        if (code == OK) != (value is not None) or (value is not None and not 0.0 <= value <= 1.0):
-            raise DataError(f"{place}: status {status!r} with value {value!r}; only ok has one, in [0, 1]")
-        values, codes = self._values[metric], self._status[metric]
-        if codes[row, turn - 1] == OK:
-            if value is not None and value != values[row, turn - 1]:
-                raise DataError(f"{place}: two values, {values[row, turn - 1]} and {value}")
-            return
-        values[row, turn - 1] = value or 0.0
-        codes[row, turn - 1] = code
-
-    def build(self) -> VerdictTable:
-        """The table of everything added so far."""
-        return VerdictTable(
-            self._sessions, self._tracks, self._types, self._turns, dict(self._values), dict(self._status)
-        )
-
-
-def build_table(
-    sessions: Iterable[tuple[str, str, Sequence[str | None]]],
-    records: Iterable[tuple[str, int, int, str, str, float | None]],
-    *,
-    metrics: Iterable[str],
-    repeats: int = 1,
-) -> VerdictTable:
-    """`TableBuilder` over a stream of (session, repeat, turn, metric, status, value)."""
-    builder = TableBuilder(sessions, metrics, repeats)
-    for record in records:
-        builder.add(*record)
-    return builder.build()

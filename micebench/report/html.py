@@ -7,11 +7,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from micebench.errors import RunError
 from micebench.instructions import EDIT_TYPES
 from micebench.report import gallery, picking, tables
 from micebench.report.figures import consistency_parts, figures
-from micebench.report.headline import head, missing, tiles, warning
+from micebench.report.headline import head, tiles, warning
 from micebench.report.tables import Cell
 from micebench.report.text import interval, number, plural, visible
 from micebench.sessions import TRACKS
@@ -47,7 +46,6 @@ def render(run: "Run", *, limit: int = SESSIONS_SHOWN, budget: int = GALLERY_BYT
     summary = run.summary()
     environment = _environment()
     found = picking.outcomes(run)
-    _check_fresh(run, summary, found)
     picked = picking.pick(found, limit)
     track_names = _ordered({found[key].track for key in picked}, TRACKS)
     cards, type_options = _cards(environment, run, found, picked, track_names, budget)
@@ -78,15 +76,6 @@ def render(run: "Run", *, limit: int = SESSIONS_SHOWN, budget: int = GALLERY_BYT
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
     return page + "\n"
-
-
-def _check_fresh(run: "Run", summary: Mapping[str, Any], found: Mapping[picking.Key, picking.Outcome]) -> None:
-    """A page whose tables and sessions come from different verdicts would be worse than none."""
-    if missing(summary) != sum(outcome.gaps for outcome in found.values()):
-        raise RunError(
-            f"{run.path / 'summary.json'} is not about the verdicts that lie beside it; "
-            f"delete it and run `micebench report {run.path}` again"
-        )
 
 
 def _environment() -> "jinja2.Environment":
