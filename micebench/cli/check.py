@@ -80,11 +80,11 @@ def _print_sets(console: "Console", sets: list[dict[str, Any]]) -> None:
 
     table = Table(box=None, pad_edge=False)
     for name, justify in (("track", "left"), ("file", "left"), ("sessions", "right"), ("turns", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for name in ("no unchanged\nobject", "background\nchanged", "neither\npart", "invalid\nannotation"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for name in ("no unchanged\nobject", "background\nchanged", "neither\npart", "invalid annotation"):
+        table.add_column(name, justify="right", overflow="fold")
     for counts in sets:
-        invalid = ", ".join(f"{name} {n}" for name, n in counts["invalid_annotation"].items())
+        invalid = "\n".join(f"{name} {n}" for name, n in counts["invalid_annotation"].items())
         table.add_row(
             counts["track"],
             escape(counts["file"]),
@@ -118,32 +118,24 @@ def _print_types(console: "Console", sets: list[dict[str, Any]]) -> None:
 
 def _print_problems(console: "Console", result: dict[str, Any]) -> None:
     from rich.markup import escape
-    from rich.table import Table
+    from rich.padding import Padding
 
     from micebench.tasks.audit import EXPLAINED
 
     if not result["problems"]:
         return
     colours = {"error": "red", "warning": "yellow", "note": "dim"}
-    table = Table(title="findings (--json lists all)", title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
-    table.add_column("count", justify="right")
-    table.add_column("what")
-    table.add_column("metrics")
-    table.add_column("where, first", overflow="fold")
+    console.print("findings (--json lists all)", style="italic", highlight=False)
     for kind, count in result["kinds"].items():
         found = [problem for problem in result["problems"] if problem["kind"] == kind]
-        metrics = sorted({metric for problem in found for metric in problem["metrics"]})
+        metrics = " ".join(sorted({metric for problem in found for metric in problem["metrics"]}))
         severity = found[0]["severity"]
-        places = "\n".join(_line(problem) for problem in found[:_SHOWN])
-        table.add_row(
-            f"[{colours[severity]}]{severity}[/]",
-            str(count),
-            f"{kind}: {EXPLAINED[kind]}",
-            " ".join(metrics),
-            escape(places),
-        )
-    console.print(table)
+        costs = f" (invalid for {metrics})" if metrics else ""
+        head = f"[{colours[severity]}]{severity}[/] {count} x [bold]{kind}[/bold]: {EXPLAINED[kind]}{costs}"
+        console.print(head, highlight=False)
+        places = [_line(problem) for problem in found[:_SHOWN]] + (["..."] if len(found) > _SHOWN else [])
+        for place in places:
+            console.print(Padding(escape(place), (0, 0, 0, 4)), highlight=False)
     console.print()
 
 

@@ -116,7 +116,7 @@ def _rows(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[li
                 (f"{cell['b']:.1f}", ""),
                 (f"{_signed(cell['difference'])}{'*' if style else ' '}", style),
                 ("" if cell["low"] is None else f"{_signed(cell['low'])}, {_signed(cell['high'])}", style),
-                ("" if cell["p"] is None else f"{cell['p']:.3f}", style),
+                (_p_value(cell["p"]), style),
                 ("" if cell["mde"] is None else f"{cell['mde']:.1f}", ""),
                 (f"{cell['n']}/{cell['of']}" if gaps else str(cell["n"]), "yellow" if gaps else ""),
             ]
@@ -132,3 +132,9 @@ def _style(name: str, cell: Mapping[str, Any]) -> str:
         return ""
     lower_is_better = name in {"collapse", "quality_drift"}
     return "bold green" if (cell["difference"] < 0) == lower_is_better else "bold red"
+
+
+def _p_value(p: float | None) -> str:
+    if p is None:
+        return ""
+    return "<.001" if p < 0.001 else f"{p:.3f}"
