@@ -31,3 +31,8 @@ def nearest(name: str, known: Iterable[str], *, limit: int = 12) -> str:
     hint = f"did you mean {', '.join(repr(c) for c in close)}? " if close else ""
     shown = ", ".join(names[:limit]) + (f", ... ({len(names)} in all)" if len(names) > limit else "")
     return f"{hint}known: {shown or 'none'}"
+
+
+def needs_extra(extra: str, error: ImportError) -> MicebenchError:
+    """The line shown when a feature's optional dependencies are not installed."""
+    return MicebenchError(f"{error.name or error} is not installed; run: pip install 'micebench[{extra}]'")

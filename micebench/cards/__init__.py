@@ -1,6 +1,6 @@
 """Cards: small YAML files that describe a task, a judge or an editor."""
 
-from micebench.cards.load import CardFolders, card_hash, find_cards, load_card
+from micebench.cards.load import CardFolders, card_hash, find_cards, find_recipes, load_card
 from micebench.cards.resolve import resolve
 from micebench.cards.schema import Card, DataSource, EditorCard, JudgeCard, TaskCard
 
@@ -13,6 +13,7 @@ __all__ = [
     "TaskCard",
     "card_hash",
     "find_cards",
+    "find_recipes",
     "load_card",
     "resolve",
 ]

@@ -45,6 +45,15 @@ def _folders(extra: CardFolders) -> list[Path]:
 def find_cards(kind: type[C], extra: CardFolders = ()) -> dict[str, Path]:
     """Card id -> path of the YAML file, for every card of this kind. Earlier folders win."""
     _, room, filename = _ROOMS[kind]
+    return _find(room, filename, extra)
+
+
+def find_recipes(extra: CardFolders = ()) -> dict[str, Path]:
+    """Model -> path of the recipe that trains it."""
+    return _find("baselines", "recipe.yaml", extra)
+
+
+def _find(room: str, filename: str, extra: CardFolders) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in _folders(extra):
         for path in sorted((folder / room).glob(f"*/{filename}")):
@@ -84,9 +93,11 @@ def _read(kind: type[C], path: Path) -> C:
     if not isinstance(fields, dict):
         raise CardError(f"{path}: a card is a mapping of keys to values")
     try:
-        return kind.model_validate(fields)
+        card = kind.model_validate(fields)
     except ValidationError as error:
         raise CardError(f"{path}: {_explain(error, kind)}") from error
+    card.found_in(path.parent)
+    return card
 
 
 def _explain(error: ValidationError, kind: type[Card]) -> str:

@@ -1,9 +1,11 @@
 """What a card may say. Unknown keys are errors; a card's hash covers everything it says."""
 
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from micebench.errors import CardError
 from micebench.verdicts import MetricName
 
 Domain = Literal["mini", "photo"]
@@ -19,6 +21,16 @@ class Card(BaseModel):
     version: int = Field(default=1, ge=1, description="raised with every change that moves scores")
     description: str = Field(description="one line shown by `micebench list`")
     domain: Domain
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the card's file lies; None for a card made in Python. Not part of what the card says."""
+        return self._folder
+
+    def found_in(self, folder: Path) -> None:
+        """Remember where the card was read from."""
+        self._folder = folder
 
 
 class DataSource(BaseModel):
@@ -75,3 +87,12 @@ class EditorCard(Card):
     batch: int = Field(default=16, ge=1, description="requests per call")
     weights: str | None = Field(default=None, description="folder of weights, relative to the card")
     licence: str = ""
+
+    def weights_folder(self) -> Path:
+        """The folder of weights. Raises CardError if the card names none, or it is not there."""
+        if self.weights is None:
+            raise CardError(f"model {self.id!r}: the card names no weights")
+        path = (self.folder or Path()) / self.weights
+        if not path.is_dir():
+            raise CardError(f"model {self.id!r}: no weights at {path}; train them, or put them there")
+        return path

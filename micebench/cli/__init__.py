@@ -14,6 +14,7 @@ def build_app() -> typer.Typer:
     from micebench.cli.plan import plan
     from micebench.cli.report import report
     from micebench.cli.run import run
+    from micebench.cli.train import train
 
     app = typer.Typer(
         name="micebench",
@@ -33,6 +34,8 @@ def build_app() -> typer.Typer:
     app.command("compare")(compare)
     app.command("check")(check)
     app.command("list")(list_cards)
+    app.command("train")(train)
+    app.command("train")(train)
     return app
 
 

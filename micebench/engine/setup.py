@@ -107,7 +107,7 @@ def editor_source(
         editor = load_card(EditorCard, editor, cards)
     if isinstance(editor, EditorCard):
         check_domain(task, editor)
-        return EditorSource(editor.id, card_hash(editor), chosen or editor.context, editor.batch, card=editor)
+        return EditorSource(editor.id, _card_identity(editor), chosen or editor.context, editor.batch, card=editor)
     _with_method(editor, "edit", "an editor")
     kind = type(editor)
     return EditorSource(
@@ -194,6 +194,19 @@ def _declared_batch(editor: Any) -> int:
     if not isinstance(batch, int) or batch < 1:
         raise CardError(f"the editor's batch is {batch!r}; give a whole number of at least 1")
     return batch
+
+
+def _card_identity(card: EditorCard) -> str:
+    """Hash of the card and, where it names weights, of every file of them: retrained is another editor."""
+    if card.weights is None:
+        return card_hash(card)
+    digest = hashlib.sha256(card_hash(card).encode())
+    folder = card.weights_folder()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _code_identity(kind: Callable[..., Any], own: str = "") -> str:

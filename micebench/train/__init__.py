@@ -1,0 +1,1 @@
+"""Supervised training of the bundled editors, from rendered sessions alone."""

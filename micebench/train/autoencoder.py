@@ -1,0 +1,60 @@
+"""First stage: an autoencoder that gives clean scenes back."""
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# (diffusers exports its classes lazily and annotates them too narrowly)
+
+import math
+from collections.abc import Callable
+
+import torch
+from accelerate import Accelerator
+from diffusers import AutoencoderKL
+
+from micebench.train.components import build_autoencoder
+from micebench.train.recipe import Recipe
+from micebench.train.stream import Batches, batches, to_unit
+
+
+def train_autoencoder(
+    recipe: Recipe, accelerator: Accelerator, log: Callable[[int, dict[str, float]], None]
+) -> AutoencoderKL:
+    """Train from scratch; the latents' mean and scale are measured and stored in the config."""
+    part = recipe.autoencoder
+    torch.manual_seed(recipe.seed)
+    model = build_autoencoder(recipe).to(accelerator.device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=part.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    data = Batches(recipe.seed + 7919, part.batch // 2, part.steps, {})
+    for step, batch in enumerate(batches(data, 0)):
+        for group in optimizer.param_groups:
+            group["lr"] = part.lr * min(1.0, (step + 1) / part.warmup) * _cosine(step / part.steps)
+        pixels = torch.cat([torch.from_numpy(to_unit(batch[name])) for name in ("source", "target")])
+        clean = pixels.to(accelerator.device)
+        soil = 2 * part.soil * torch.rand(len(clean), 1, 1, 1, device=clean.device)
+        with accelerator.autocast():
+            posterior = model.encode(clean + soil * torch.randn_like(clean)).latent_dist
+            latents = posterior.mode()
+            noise = part.latent_noise * torch.rand(len(clean), 1, 1, 1, device=clean.device)
+            decoded = model.decode(latents + noise * latents.std() * torch.randn_like(latents)).sample
+        error = decoded.float() - clean
+        loss = error.abs().mean() + 2 * error.square().mean() + part.kl * posterior.kl().mean()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if step % 50 == 0 or step + 1 == part.steps:
+            psnr = -10 * math.log10(error.detach().square().mean().item() / 4)
+            log(step, {"autoencoder/loss": loss.item(), "autoencoder/psnr_db": psnr})
+    _calibrate(model, recipe, accelerator)
+    return model.eval()
+
+
+@torch.no_grad()
+def _calibrate(model: AutoencoderKL, recipe: Recipe, accelerator: Accelerator) -> None:
+    """Latents of mean 0 and standard deviation 1, as the flow wants them, through the config's two numbers."""
+    batch = Batches(recipe.seed + 104729, 128, 1, {})[0]
+    pixels = torch.from_numpy(to_unit(batch["source"])).to(accelerator.device)
+    latents = model.encode(pixels).latent_dist.mode().float()
+    model.register_to_config(shift_factor=latents.mean().item(), scaling_factor=1 / latents.std().item())
+
+
+def _cosine(share: float) -> float:
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share))

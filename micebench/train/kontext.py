@@ -1,0 +1,174 @@
+"""Second stage and the whole: a miniature FLUX.1-Kontext from a recipe.
+
+    autoencoder -> flow matching (transformer and text encoders together) -> a diffusers directory
+
+Everything lives in one work folder: the trained autoencoder, the last checkpoint, the curve (``curve.jsonl`` and
+TensorBoard events) and the pipeline. The same call resumes from the last checkpoint with the same batches and the
+same random numbers.
+"""
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# (diffusers exports its classes lazily and annotates them too narrowly)
+
+import copy
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers import AutoencoderKL
+from diffusers.training_utils import EMAModel
+
+from micebench.errors import RunError
+from micebench.store.keys import content_key
+from micebench.train.autoencoder import train_autoencoder
+from micebench.train.components import Editor, build_pipeline, save_pipeline
+from micebench.train.flow import flow_loss, interpolate, pack, position_ids, sample_sigmas
+from micebench.train.recipe import Recipe
+from micebench.train.stream import Batches, batches, to_unit
+from micebench.train.validate import validate
+from micebench.train.words import build_tokenizer
+
+Log = Callable[[int, dict[str, float]], None]
+
+
+def train_kontext(recipe: Recipe, work: Path, show: Log | None = None, device: str | None = None) -> Path:
+    """Train, or go on training, and write the pipeline to ``work/weights``.
+
+    Args:
+        show: told (step, numbers) whenever something is logged.
+        device: "cpu" keeps a machine's GPU out of it; None takes what accelerate finds.
+
+    Raises:
+        RunError: `work` belongs to another recipe.
+    """
+    accelerator = Accelerator(mixed_precision="bf16", cpu=device == "cpu", log_with="tensorboard", project_dir=work)
+    work.mkdir(parents=True, exist_ok=True)
+    _claim(work / "recipe.json", recipe)
+    accelerator.init_trackers("tensorboard")
+    log = _logger(work / "curve.jsonl", accelerator, show)
+    autoencoder = _autoencoder(recipe, accelerator, work / "autoencoder", log)
+    editor = _train_flow(recipe, accelerator, autoencoder, work, log)
+    tokenizer = build_tokenizer(recipe.text.tokens)
+    save_pipeline(build_pipeline(autoencoder.cpu(), editor.cpu(), tokenizer), work / "weights")
+    accelerator.end_training()
+    return work / "weights"
+
+
+def _claim(path: Path, recipe: Recipe) -> None:
+    said = json.loads(recipe.model_dump_json())
+    if path.exists() and content_key(json.loads(path.read_text(encoding="utf-8"))) != content_key(said):
+        raise RunError(f"{path.parent} holds a training run of another recipe; give another --out, or remove it")
+    path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def _logger(path: Path, accelerator: Accelerator, show: Log | None) -> Log:
+    def log(step: int, numbers: dict[str, float]) -> None:
+        accelerator.log(numbers, step=step)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **{k: round(v, 6) for k, v in numbers.items()}}) + "\n")
+        if show is not None:
+            show(step, numbers)
+
+    return log
+
+
+def _autoencoder(recipe: Recipe, accelerator: Accelerator, folder: Path, log: Log) -> AutoencoderKL:
+    if not (folder / "config.json").exists():
+        train_autoencoder(recipe, accelerator, log).save_pretrained(folder)
+    model = AutoencoderKL.from_pretrained(folder).to(accelerator.device).eval()
+    return model.requires_grad_(False)
+
+
+def _train_flow(recipe: Recipe, accelerator: Accelerator, autoencoder: AutoencoderKL, work: Path, log: Log) -> Editor:
+    part = recipe.flow
+    torch.manual_seed(recipe.seed)
+    editor = Editor(recipe)
+    if accelerator.device.type == "cpu":  # at a hundred tokens, faster than the fused kernel and its backward
+        editor.transformer.set_attention_backend("_native_math")
+    optimizer = torch.optim.AdamW(editor.parameters(), lr=part.lr, betas=(0.9, 0.95), weight_decay=part.weight_decay)
+    editor, optimizer = accelerator.prepare(editor, optimizer)
+    ema = EMAModel(accelerator.unwrap_model(editor).parameters(), decay=part.ema)
+    ema.to(accelerator.device)
+    progress = _Progress()
+    accelerator.register_for_checkpointing(ema, progress)
+    checkpoint = work / "checkpoint"
+    if checkpoint.exists():
+        accelerator.load_state(str(checkpoint))
+    tokenizer = build_tokenizer(recipe.text.tokens)
+    data = Batches(recipe.seed, part.batch, part.steps, part.weights)
+    for step, batch in enumerate(batches(data, progress.step), start=progress.step):
+        for group in optimizer.param_groups:
+            group["lr"] = part.lr * learning_rate_share(recipe, step)
+        loss = _loss(recipe, accelerator, autoencoder, editor, tokenizer, batch)
+        accelerator.backward(loss)
+        norm = accelerator.clip_grad_norm_(editor.parameters(), part.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        ema.step(accelerator.unwrap_model(editor).parameters())
+        progress.step = step + 1
+        if step % 20 == 0:
+            log(step, {"flow/loss": loss.item(), "flow/gradient_norm": float(norm or 0.0)})
+        if progress.step % recipe.validation.every == 0 or progress.step == part.steps:
+            averaged = _averaged(accelerator.unwrap_model(editor), ema)
+            log(progress.step, validate(build_pipeline(autoencoder, averaged, tokenizer), recipe))
+        if progress.step % recipe.checkpoint_every == 0 or progress.step == part.steps:
+            accelerator.save_state(str(checkpoint))
+    return _averaged(accelerator.unwrap_model(editor), ema)
+
+
+def learning_rate_share(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, then a cosine down to `final_lr_share`; in [0, 1]."""
+    part = recipe.flow
+    warm = min(1.0, (step + 1) / part.warmup)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / part.steps)))
+    return warm * (part.final_lr_share + (1 - part.final_lr_share) * cosine)
+
+
+def _loss(recipe, accelerator, autoencoder, editor, tokenizer, batch) -> torch.Tensor:
+    part, device = recipe.flow, accelerator.device
+    pixels = torch.cat([torch.from_numpy(to_unit(batch[name])) for name in ("source", "target")]).to(device)
+    with torch.no_grad(), accelerator.autocast():
+        latents = autoencoder.encode(pixels).latent_dist.mode().float()
+    latents = (latents - autoencoder.config.shift_factor) * autoencoder.config.scaling_factor
+    height, width = latents.shape[-2] // 2, latents.shape[-1] // 2
+    context, clean = pack(latents).chunk(2)
+    changed = (context - clean).square().mean(-1) > 0.01
+    context = context + part.context_noise * torch.rand(len(clean), 1, 1, device=device) * torch.randn_like(context)
+    noise = torch.randn_like(clean)
+    sigmas = sample_sigmas(len(clean), part.sigma_mean, part.sigma_std, device)
+    tokens = tokenizer(
+        batch["instruction"],
+        padding="max_length",
+        max_length=recipe.text.tokens,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids.to(device)
+    with accelerator.autocast():
+        predicted = editor(
+            torch.cat([interpolate(clean, noise, sigmas), context], dim=1),
+            sigmas,
+            tokens,
+            position_ids(height, width, device),
+        )[:, : clean.shape[1]]
+    return flow_loss(predicted, noise - clean, changed, part.changed_share)
+
+
+class _Progress:
+    """Steps done; travels with the checkpoint."""
+
+    step = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.step = state["step"]
+
+
+def _averaged(editor: Editor, ema: EMAModel) -> Editor:
+    """A copy of the editor with the averaged weights, ready to sample."""
+    averaged = copy.deepcopy(editor).eval().requires_grad_(False)
+    ema.copy_to(averaged.parameters())
+    return averaged

@@ -1,0 +1,105 @@
+"""What a training run is: one YAML file, checked, hashed into every checkpoint."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from micebench.errors import CardError
+from micebench.instructions import EditType
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AutoencoderRecipe(_Part):
+    """`AutoencoderKL`, trained to give clean pictures back from slightly soiled ones.
+
+    Soiling the input (and the latents) makes encode-decode a projection onto clean scenes, so that small errors
+    do not add up when an editor reads its own outputs turn after turn.
+    """
+
+    channels: tuple[int, ...] = (32, 64, 64)
+    latent_channels: int = 16
+    steps: int = Field(ge=1)
+    batch: int = Field(default=8, ge=2, description="images; many small steps learn textures faster than few large")
+    lr: float = 2e-3
+    warmup: int = 50
+    soil: float = Field(default=0.015, description="largest noise (std, of [0, 1]) added to the input")
+    latent_noise: float = Field(default=0.05, description="noise added to latents, in units of their std")
+    kl: float = 1e-6
+
+
+class TransformerRecipe(_Part):
+    """`FluxTransformer2DModel`."""
+
+    double_blocks: int = 3
+    single_blocks: int = 5
+    heads: int = 3
+    head_dim: int = 64
+    rope_axes: tuple[int, int, int] = (16, 24, 24)
+
+
+class TextRecipe(_Part):
+    """Word-level vocabulary; a small T5 encoder and a small CLIP text model, learned along."""
+
+    width: int = 128
+    t5_layers: int = 2
+    clip_layers: int = 1
+    heads: int = 4
+    tokens: int = Field(default=48, description="max_sequence_length of every prompt; what is longer is cut")
+
+
+class FlowRecipe(_Part):
+    """Flow matching on latents of edits."""
+
+    steps: int = Field(ge=1)
+    batch: int = Field(default=64, ge=1)
+    lr: float = 1.2e-3
+    final_lr_share: float = Field(default=0.05, description="cosine decay ends at this share of lr")
+    warmup: int = 100
+    clip_norm: float = 1.0
+    weight_decay: float = 0.01
+    ema: float = 0.998
+    sigma_mean: float = Field(default=1.0, description="noise level = sigmoid(mean + std * normal)")
+    sigma_std: float = 1.2
+    changed_share: float = Field(default=0.5, description="share of the loss on tokens the edit changes")
+    context_noise: float = Field(default=0.05, description="largest noise on the context latents")
+    weights: dict[EditType, float] = Field(
+        default_factory=dict, description="how often a type is kept, relative to the others; 1 if not named"
+    )
+
+
+class ValidationRecipe(_Part):
+    """Single edits of the validation split, from reference states, judged by the exact judge."""
+
+    every: int = Field(default=500, ge=1)
+    sessions: int = Field(default=60, ge=1)
+    inference_steps: int = Field(default=8, ge=1)
+
+
+class Recipe(_Part):
+    """A whole training run."""
+
+    id: str
+    seed: int = 0
+    autoencoder: AutoencoderRecipe
+    transformer: TransformerRecipe = TransformerRecipe()
+    text: TextRecipe = TextRecipe()
+    flow: FlowRecipe
+    validation: ValidationRecipe = ValidationRecipe()
+    checkpoint_every: int = Field(default=250, ge=1)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe. Raises CardError with file, field and reason."""
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CardError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
+    try:
+        return Recipe.model_validate(fields)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise CardError(f"{path}: {faults}") from error

@@ -1,0 +1,87 @@
+"""Endless training data: batch b of a seed is always the same, whichever process makes it."""
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# (diffusers exports its classes lazily and annotates them too narrowly)
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from micebench.instructions import EditType
+from micebench.mini.generate import Split, plans
+from micebench.mini.render import render
+from micebench.mini.world import Scene
+
+_TRACKS = ("plain", "plain", "plain", "cm", "cu")
+_TURNS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One edit that can be understood from its own instruction."""
+
+    source: Scene
+    target: Scene
+    instruction: str
+    edit_type: EditType
+
+
+def examples(split: Split, seed: int, weights: Mapping[EditType, float]) -> Iterator[Example]:
+    """Edits of random sessions: all turns of plain ones, turn 1 of the others (later turns need the past)."""
+    rng = random.Random(f"examples/{split}/{seed}")
+    top = max(weights.values(), default=1.0)
+    while True:
+        track = rng.choice(_TRACKS)
+        plan = next(plans(split, track, _TURNS, rng.getrandbits(48)))
+        before = plan.source
+        for step in plan.steps if track == "plain" else plan.steps[:1]:
+            if rng.random() < weights.get(step.edit.edit_type, 1.0) / max(top, 1.0):
+                yield Example(before, step.scene, step.instruction, step.edit.edit_type)
+            before = step.scene
+
+
+class Batches(Dataset[dict[str, Any]]):
+    """Batch number -> sources and targets (B, 48, 48, 3) uint8, instructions."""
+
+    def __init__(self, seed: int, batch: int, steps: int, weights: Mapping[EditType, float]) -> None:
+        self.seed, self.batch, self.steps, self.weights = seed, batch, steps, dict(weights)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        stream = examples("train", self.seed * 1_000_003 + number, self.weights)
+        drawn = [next(stream) for _ in range(self.batch)]
+        return {
+            "source": np.stack([render(example.source) for example in drawn]),
+            "target": np.stack([render(example.target) for example in drawn]),
+            "instruction": [example.instruction for example in drawn],
+        }
+
+
+def batches(data: Batches, start: int, workers: int = 1) -> Iterator[dict[str, Any]]:
+    """Batches `start`, `start` + 1, ... made by worker processes."""
+    loader = DataLoader(
+        data,
+        batch_size=None,
+        sampler=range(start, data.steps),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        collate_fn=_as_is,
+        generator=torch.Generator(),  # else it draws from the global one, and a resumed run differs
+    )
+    yield from loader
+
+
+def _as_is(batch: dict[str, Any]) -> dict[str, Any]:
+    return batch
+
+
+def to_unit(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [-1, 1], as the autoencoder takes it."""
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / 127.5 - 1

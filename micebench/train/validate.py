@@ -1,0 +1,92 @@
+"""Single edits from reference states, judged by the exact judge: is the editor learning?"""
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# (diffusers exports its classes lazily and annotates them too narrowly)
+
+import io
+from collections.abc import Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from diffusers import FluxKontextPipeline
+from PIL import Image
+
+from micebench.cards import JudgeCard, load_card
+from micebench.engine.images import StoredImage
+from micebench.instructions import EDIT_TYPES
+from micebench.judges.exact import ExactJudge
+from micebench.mini.generate import Plan, plans
+from micebench.mini.render import render
+from micebench.mini.world import IMAGE_PX
+from micebench.store.keys import sha256
+from micebench.tasks.mini import to_session
+from micebench.train.recipe import Recipe
+from micebench.verdicts import Question
+
+_METRICS = ("IF", "CC.object", "CC.background")
+
+
+class Trial(NamedTuple):
+    """One edit to be tried: the session it belongs to and its turn."""
+
+    plan: Plan
+    turn: int
+
+
+def validate(pipeline: FluxKontextPipeline, recipe: Recipe) -> dict[str, float]:
+    """Mean IF (over all and per edit type) and CC over plain validation sessions, every turn from its reference."""
+    drawn = list(islice(plans("validation", "plain", 3, recipe.seed), recipe.validation.sessions))
+    trials = [Trial(plan, turn) for plan in drawn for turn in range(1, len(plan.steps) + 1)]
+    outputs = sample(pipeline, recipe, trials)
+    questions = [question for trial, output in zip(trials, outputs, strict=True) for question in _ask(trial, output)]
+    verdicts = ExactJudge(load_card(JudgeCard, "exact")).judge(questions)
+    scores: dict[str, list[float]] = {}
+    for question, verdict in zip(questions, verdicts, strict=True):
+        if verdict.value is None:
+            continue
+        scores.setdefault(question.metric, []).append(verdict.value)
+        if question.metric == "IF":
+            scores.setdefault(f"IF/{question.current.edit_type}", []).append(verdict.value)
+    order = [*_METRICS, *(f"IF/{kind}" for kind in EDIT_TYPES)]
+    return {f"validation/{name}": float(np.mean(scores[name])) for name in order if name in scores}
+
+
+@torch.no_grad()
+def sample(
+    pipeline: FluxKontextPipeline, recipe: Recipe, trials: Sequence[Trial], batch: int = 64
+) -> list[Image.Image]:
+    """The pipeline's edit of each trial's reference input; one seeded generator each."""
+    outputs: list[Image.Image] = []
+    for start in range(0, len(trials), batch):
+        part = trials[start : start + batch]
+        result = pipeline(
+            image=[Image.fromarray(_reference(trial, trial.turn - 1)) for trial in part],
+            prompt=[trial.plan.steps[trial.turn - 1].instruction for trial in part],
+            height=IMAGE_PX,
+            width=IMAGE_PX,
+            max_area=IMAGE_PX**2,
+            _auto_resize=False,
+            max_sequence_length=recipe.text.tokens,
+            num_inference_steps=recipe.validation.inference_steps,
+            generator=[torch.Generator("cpu").manual_seed(start + i) for i in range(len(part))],
+        )
+        outputs += result.images
+    return outputs
+
+
+def _reference(trial: Trial, turn: int) -> np.ndarray:
+    return render(trial.plan.source if turn == 0 else trial.plan.steps[turn - 1].scene)
+
+
+def _ask(trial: Trial, output: Image.Image) -> list[Question]:
+    session = to_session(trial.plan, task="validation", session_id="s")
+    pictures = [Image.fromarray(_reference(trial, turn)) for turn in range(trial.turn)] + [output]
+    images = [StoredImage(sha256(png), png) for png in map(_png, pictures)]
+    return [Question(metric, session, trial.turn, images) for metric in _METRICS]
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,59 @@
+"""Every word has a token, every batch depends on its number alone, and no test scene is ever shown."""
+
+from itertools import islice
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import numpy as np
+
+from micebench.mini.generate import HELD_OUT, plans, split_of
+from micebench.train.stream import Batches, batches, examples
+from micebench.train.words import EOS_ID, PAD_ID, build_tokenizer, vocabulary
+
+
+def test_nothing_that_is_said_is_unknown():
+    tokenizer = build_tokenizer(64)
+    unknown = tokenizer.convert_tokens_to_ids("<unk>")
+    for split in ("train", "test"):
+        for track in ("plain", "cm", "cu"):
+            for plan in islice(plans(split, track, 3, 0), 60):
+                for step in plan.steps:
+                    ids = tokenizer(step.instruction).input_ids
+                    assert unknown not in ids, step.instruction
+                    assert ids[-1] == EOS_ID
+    padded = tokenizer("Remove it", padding="max_length", max_length=8).input_ids
+    assert padded[2:] == [EOS_ID] + [PAD_ID] * 5
+
+
+def test_the_letter_a_is_not_the_article():
+    assert {"A", "a"} <= set(vocabulary())
+
+
+def test_a_batch_depends_on_its_number_alone():
+    data = Batches(seed=1, batch=4, steps=6, weights={})
+    straight = list(batches(data, 0, workers=0))
+    later = list(batches(data, 3, workers=1))
+    for a, b in zip(straight[3:], later, strict=True):
+        assert a["instruction"] == b["instruction"]
+        assert np.array_equal(a["source"], b["source"])
+        assert np.array_equal(a["target"], b["target"])
+    assert straight[0]["instruction"] != straight[1]["instruction"]
+
+
+def test_training_shows_no_test_scene_and_no_held_out_look():
+    drawn = list(islice(examples("train", 3, {}), 300))
+    for example in drawn:
+        assert not {thing.kind for thing in example.target.things} & HELD_OUT
+    sources = [example.source for example in drawn]
+    assert sum(split_of(source) == "train" for source in sources) > len(sources) / 3  # turns 2, 3 start elsewhere
+
+
+def test_rarer_types_are_rarer():
+    def share(weights):
+        drawn = list(islice(examples("train", 4, weights), 600))
+        return sum(example.edit_type == "background_change" for example in drawn) / len(drawn)
+
+    assert share({"background_change": 0.1}) < share({}) / 3
