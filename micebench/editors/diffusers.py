@@ -83,7 +83,7 @@ def _load(card: EditorCard, options: PipelineOptions) -> Any:
             raise CardError(f"model {card.id!r}: diffusers {diffusers.__version__} has no {options.pipeline!r}")
         try:
             pipeline = getattr(diffusers, options.pipeline).from_pretrained(
-                folder, torch_dtype=getattr(torch, options.dtype), use_safetensors=True, local_files_only=True
+                folder, dtype=getattr(torch, options.dtype), use_safetensors=True, local_files_only=True
             )
         except (OSError, ValueError) as error:
             said = " ".join(str(error).split())[:300]

@@ -5,6 +5,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL
@@ -22,12 +23,13 @@ def train_autoencoder(
     torch.manual_seed(recipe.seed)
     model = build_autoencoder(recipe).to(accelerator.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=part.lr, betas=(0.9, 0.99), weight_decay=0.0)
-    data = Batches(recipe.seed + 7919, part.batch // 2, part.steps, {})
+    data = Batches(recipe.seed + 7919, part.batch, part.steps, {})
     for step, batch in enumerate(batches(data, 0)):
         for group in optimizer.param_groups:
             group["lr"] = part.lr * min(1.0, (step + 1) / part.warmup) * _cosine(step / part.steps)
-        pixels = torch.cat([torch.from_numpy(to_unit(batch[name])) for name in ("source", "target")])
-        clean = pixels.to(accelerator.device)
+        # one image of each edit: source and target are too alike to teach much together
+        pixels = np.concatenate([batch["source"][::2], batch["target"][1::2]])
+        clean = torch.from_numpy(to_unit(pixels)).to(accelerator.device)
         soil = 2 * part.soil * torch.rand(len(clean), 1, 1, 1, device=clean.device)
         with accelerator.autocast():
             posterior = model.encode(clean + soil * torch.randn_like(clean)).latent_dist

@@ -49,7 +49,7 @@ def test_the_result_is_a_plain_pipeline(straight):
     assert index["_class_name"] == "FluxKontextPipeline"
     assert {name: index[name][1] for name in PARTS} == PARTS
     assert {index[name][0] for name in PARTS} == {"diffusers", "transformers"}
-    pipeline = FluxKontextPipeline.from_pretrained(straight / "weights", torch_dtype=torch.float32)
+    pipeline = FluxKontextPipeline.from_pretrained(straight / "weights", dtype=torch.float32)
     assert pipeline.tokenizer_2("Remove it").input_ids[-1] == 1
     tensors = load_file(straight / "weights" / "transformer" / "diffusion_pytorch_model.safetensors")
     assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
