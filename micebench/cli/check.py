@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from micebench.cli import options
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -17,7 +19,7 @@ def check(
         Path | None, typer.Option("--data", help="Folder with the task's files; built-in tasks need none.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout, every problem listed.")] = False,
-    cards: Annotated[list[Path] | None, typer.Option("--cards", help="Folder with more cards (repeatable).")] = None,
+    cards: options.Cards = None,
 ) -> None:
     """Audit a task: sessions, edit types, rows that no metric can use, images.
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from micebench.cli import options
+
 
 def judge(
     run: Annotated[Path, typer.Argument(help="Run directory made by `micebench run`.")],
@@ -14,7 +16,7 @@ def judge(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again where the judge gave no value.")
     ] = False,
-    cards: Annotated[list[Path] | None, typer.Option("--cards", help="Folder with more cards (repeatable).")] = None,
+    cards: options.Cards = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no HTML report.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
 ) -> None:

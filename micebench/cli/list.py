@@ -1,10 +1,11 @@
 """``micebench list``: the cards that can be named on the command line."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from micebench.cli import options
 
 
 class Kind(StrEnum):
@@ -15,7 +16,7 @@ class Kind(StrEnum):
 
 def list_cards(
     kind: Annotated[Kind | None, typer.Argument(help="Only this kind.", show_default="all")] = None,
-    cards: Annotated[list[Path] | None, typer.Option("--cards", help="Folder with more cards (repeatable).")] = None,
+    cards: options.Cards = None,
 ) -> None:
     """List tasks, models and judges.
 

@@ -1,31 +1,19 @@
 """``micebench plan``: what a run would do. Writes nothing."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
+from micebench.cli import options
 
 
 def plan(
-    model: Annotated[str, typer.Option("--model", "-m", help="Model card, or my_module:MyEditor.")],
-    task: Annotated[str, typer.Option("--task", "-t", help="Task card.")] = "mice-mini",
-    judge: Annotated[
-        str | None, typer.Option("--judge", "-j", help="Judge card.", show_default="the task's own")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Run directory.", show_default="runs/TASK--MODEL")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="Folder of the task's release, if it needs one.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N sessions.")] = None,
-    seed: Annotated[int, typer.Option(help="Base seed.")] = 0,
-    context: Annotated[
-        str | None,
-        typer.Option(help="What the model is shown: last, history or composed.", show_default="as its card says"),
-    ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each session.")] = 1,
-    cards: Annotated[list[Path] | None, typer.Option("--cards", help="Folder with more cards (repeatable).")] = None,
+    model: options.Model,
+    task: options.Task = "mice-mini",
+    judge: options.Judge = None,
+    out: options.Out = None,
+    data: options.Data = None,
+    limit: options.Limit = None,
+    seed: options.Seed = 0,
+    context: options.Context = None,
+    repeats: options.Repeats = 1,
+    cards: options.Cards = None,
 ) -> None:
     """Show what `micebench run` with the same options would do, and what is already done.
 
@@ -45,8 +33,8 @@ def plan(
     from micebench.engine.plan import make_plan
 
     sys.path.insert(0, os.getcwd())  # my_module:MyEditor lives beside the user
-    options = Options(context, seed, repeats, limit, tuple(cards or ()), data)
-    job = make_job(task, model, judge, options, out)
+    asked = Options(context, seed, repeats, limit, tuple(cards or ()), data)
+    job = make_job(task, model, judge, asked, out)
     planned = make_plan(job)
 
     console = Console()

@@ -1,35 +1,27 @@
 """``micebench run``: edit, judge and report; the same command again resumes."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from micebench.cli import options
+
 
 def run(
-    model: Annotated[str, typer.Option("--model", "-m", help="Model card, or my_module:MyEditor.")],
-    task: Annotated[str, typer.Option("--task", "-t", help="Task card.")] = "mice-mini",
-    judge: Annotated[
-        str | None, typer.Option("--judge", "-j", help="Judge card.", show_default="the task's own")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Run directory.", show_default="runs/TASK--MODEL")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="Folder of the task's release, if it needs one.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N sessions.")] = None,
-    seed: Annotated[int, typer.Option(help="Base seed; every edit has its own, derived from it.")] = 0,
-    context: Annotated[
-        str | None,
-        typer.Option(help="What the model is shown: last, history or composed.", show_default="as its card says"),
-    ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each session, with different seeds.")] = 1,
+    model: options.Model,
+    task: options.Task = "mice-mini",
+    judge: options.Judge = None,
+    out: options.Out = None,
+    data: options.Data = None,
+    limit: options.Limit = None,
+    seed: options.Seed = 0,
+    context: options.Context = None,
+    repeats: options.Repeats = 1,
     workers: Annotated[int, typer.Option(min=1, help="Model processes.")] = 1,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Requests per model call.", show_default="as its card says")
     ] = None,
-    cards: Annotated[list[Path] | None, typer.Option("--cards", help="Folder with more cards (repeatable).")] = None,
+    cards: options.Cards = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no HTML report.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
 ) -> None:
@@ -53,8 +45,8 @@ def run(
     from micebench.engine.job import Options, make_job
 
     sys.path.insert(0, os.getcwd())  # my_module:MyEditor lives beside the user
-    options = Options(context, seed, repeats, limit, tuple(cards or ()), data, workers, batch)
-    job = make_job(task, model, judge, options, out)
+    asked = Options(context, seed, repeats, limit, tuple(cards or ()), data, workers, batch)
+    job = make_job(task, model, judge, asked, out)
     errors = Console(stderr=True, quiet=quiet)
     errors.print(f"{job.editor.id} on {job.task.id} -> {job.out}", markup=False, highlight=False, soft_wrap=True)
 
