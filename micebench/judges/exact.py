@@ -22,8 +22,6 @@ from micebench.mini.world import IMAGE_PX, SLOTS
 from micebench.sessions import Session
 from micebench.verdicts import LazyImage, Question, Status, Verdict
 
-_EXEMPT = ("subject_remove", "background_change")
-
 
 class ExactJudge:
     """IF, CC, GA, destroyed and quality on mice-mini's images, without a model.
@@ -149,7 +147,7 @@ class _Walk:
             changes_background = self._edit(number).edit_type == "background_change"
             if not outcome.followed:
                 return f"turn {number}: {outcome.reason}"
-            fault = self._rule_fault(number, outcome, before, after)
+            fault = self._rule_fault(outcome, before, after)
             if fault is not None:
                 return f"turn {number}: {fault}"
             for slot in sorted(held - set(outcome.touched)):
@@ -161,7 +159,7 @@ class _Walk:
             repainted |= changes_background
         return None
 
-    def _rule_fault(self, number: int, outcome: Outcome, before: View, after: View) -> str | None:
+    def _rule_fault(self, outcome: Outcome, before: View, after: View) -> str | None:
         rule = self.session.rule
         if rule is None:
             return None
@@ -170,10 +168,9 @@ class _Walk:
             look = view.look(slot)
             return None if look is None else getattr(look, rule.attribute)
 
-        if self._edit(number).edit_type not in _EXEMPT:
-            for slot in outcome.edited:
-                if value(after, slot) != rule.value:
-                    return f"the rule asks for {rule.attribute} {rule.value}, there is {after.describe(slot)}"
+        for slot in outcome.edited:  # none after a removal or a background change: both are exempt
+            if value(after, slot) != rule.value:
+                return f"the rule asks for {rule.attribute} {rule.value}, there is {after.describe(slot)}"
         for slot in range(SLOTS):
             spread = value(after, slot) == rule.value and value(before, slot) != rule.value
             if spread and slot not in outcome.touched:

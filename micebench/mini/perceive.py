@@ -46,7 +46,6 @@ _FLOOR = 0.02  # noise (RMS) assumed at least, so that a perfect render is sure,
 _BLOCK = 64  # images matched at a time; keeps the error table in cache
 
 _KINDS = tuple(every_kind())
-_KIND_INDEX = {kind: i for i, kind in enumerate(_KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +115,6 @@ def perceive(images: NDArray[np.uint8]) -> Reading:
     return Reading(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Reading)))
 
 
-def kind_index(kind: Kind) -> int:
-    """Index of a complete look in `Reading.kind`."""
-    return _KIND_INDEX[kind]
-
-
 def _perceive_block(images: NDArray[np.uint8]) -> Reading:
     slots = _unit(split_slots(images).reshape(len(images), SLOTS, SLOT_PX * SLOT_PX, 3))
     background, background_confidence = _read_background(slots)
@@ -134,10 +128,9 @@ def _perceive_block(images: NDArray[np.uint8]) -> Reading:
         better = again[3].mean(1) < residual[rough].mean(1)
         for held, new in zip((kind, letter, confidence, residual), again, strict=True):
             held[rough[better]] = new[better]
-    lost = background_confidence < READABLE  # then no colour in this image can be trusted
-    unreadable = (confidence < READABLE) | (residual > MAX_RESIDUAL) | lost[:, None]
+    unreadable = (confidence < READABLE) | (residual > MAX_RESIDUAL)
     kind[unreadable], letter[unreadable] = UNREADABLE, NO_LETTER
-    background = np.where(lost, UNREADABLE, background).astype(np.int16)
+    background = np.where(background_confidence < READABLE, UNREADABLE, background).astype(np.int16)
     return Reading(background, background_confidence, kind, letter, confidence, residual, roughness)
 
 
