@@ -1,6 +1,14 @@
 """Cards: small YAML files that describe a task, a judge or an editor."""
 
-from micebench.cards.load import CardFolders, card_hash, find_cards, find_recipes, load_card
+from micebench.cards.load import (
+    CardFolders,
+    card_hash,
+    check_fields,
+    find_cards,
+    find_recipes,
+    load_card,
+    read_yaml,
+)
 from micebench.cards.resolve import resolve
 from micebench.cards.schema import Card, DataSource, EditorCard, JudgeCard, TaskCard
 
@@ -12,8 +20,10 @@ __all__ = [
     "JudgeCard",
     "TaskCard",
     "card_hash",
+    "check_fields",
     "find_cards",
     "find_recipes",
     "load_card",
+    "read_yaml",
     "resolve",
 ]

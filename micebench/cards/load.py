@@ -6,20 +6,21 @@ group ``micebench.cards``: a function or string giving a folder), the ones that 
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from micebench.cards.schema import Card, EditorCard, JudgeCard, TaskCard
 from micebench.errors import CardError, nearest
 
 CardFolders = Sequence[Path]
 C = TypeVar("C", bound=Card)
+M = TypeVar("M", bound=BaseModel)
 _ROOMS: dict[type[Card], tuple[str, str, str]] = {
     TaskCard: ("task", "tasks", "task.yaml"),
     JudgeCard: ("judge", "judges", "judge.yaml"),
@@ -84,6 +85,13 @@ def load_card(kind: type[C], name: str, extra: CardFolders = ()) -> C:
 
 
 def _read(kind: type[C], path: Path) -> C:
+    card = read_yaml(path, kind)
+    card.found_in(path.parent)
+    return card
+
+
+def read_yaml(path: Path, form: type[M]) -> M:
+    """A YAML file as the given model. Raises CardError with file, key and reason."""
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -91,23 +99,26 @@ def _read(kind: type[C], path: Path) -> C:
     except yaml.YAMLError as error:
         raise CardError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(fields, dict):
-        raise CardError(f"{path}: a card is a mapping of keys to values")
+        raise CardError(f"{path}: expected a mapping of keys to values")
+    return check_fields(fields, form, where=str(path))
+
+
+def check_fields(fields: Mapping[str, Any], form: type[M], *, where: str) -> M:
+    """Fields as the given model. Raises CardError with `where`, key and reason (and the nearest known key)."""
     try:
-        card = kind.model_validate(fields)
+        return form.model_validate(fields)
     except ValidationError as error:
-        raise CardError(f"{path}: {_explain(error, kind)}") from error
-    card.found_in(path.parent)
-    return card
+        raise CardError(f"{where}: {_explain(error, form)}") from error
 
 
-def _explain(error: ValidationError, kind: type[Card]) -> str:
+def _explain(error: ValidationError, form: type[BaseModel]) -> str:
     parts: list[str] = []
     for problem in error.errors():
-        where = ".".join(map(str, problem["loc"]))
+        key = ".".join(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
-            parts.append(f"unknown key {where!r}; {nearest(where, kind.model_fields, limit=20)}")
+            parts.append(f"unknown key {key!r}; {nearest(key, form.model_fields, limit=20)}")
         else:
-            parts.append(f"{where}: {problem['msg']}")
+            parts.append(f"{key}: {problem['msg']}")
     return "; ".join(parts)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from micebench.cards import EditorCard
+from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import EditRequest
 from micebench.errors import CardError, needs_extra
 
@@ -35,11 +35,7 @@ class DiffusersEditor:
     """
 
     def __init__(self, card: EditorCard) -> None:
-        try:
-            self.options = PipelineOptions.model_validate(card.options)
-        except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise CardError(f"model {card.id!r}, options: {faults}") from error
+        self.options = check_fields(card.options, PipelineOptions, where=f"model {card.id!r}, options")
         self.pipeline = _load(card, self.options)
 
     def edit(self, requests: Sequence[EditRequest]) -> "list[Image]":

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from micebench.cards import EditorCard
+from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import EditRequest
 from micebench.errors import CardError
 from micebench.instructions import EDIT_TYPES, ParsedEdit
@@ -220,8 +220,4 @@ class _NoOptions(BaseModel):
 
 
 def _options(card: EditorCard, form: type[Options]) -> Options:
-    try:
-        return form.model_validate(card.options)
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise CardError(f"model {card.id!r}, options: {faults}") from error
+    return check_fields(card.options, form, where=f"model {card.id!r}, options")

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from micebench.errors import CardError
+from micebench.cards import read_yaml
 from micebench.instructions import EditType
 
 
@@ -94,12 +93,4 @@ class Recipe(_Part):
 
 def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe. Raises CardError with file, field and reason."""
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CardError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
-    try:
-        return Recipe.model_validate(fields)
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise CardError(f"{path}: {faults}") from error
+    return read_yaml(path, Recipe)

@@ -114,28 +114,15 @@ def stage(run: Path) -> str:
     return "before"
 
 
+def run_line(folder: Path, *more: str) -> list[str]:
+    """``micebench run`` of the toy task into ``folder/run``."""
+    line = [sys.executable, "-m", "micebench", "run", "--task", "toy", "--model", "painter", "--no-report"]
+    return [*line, "--cards", str(folder / "cards"), "--out", str(folder / "run"), *more]
+
+
 def test_the_command_line_survives_a_kill_too(tmp_path: Path) -> None:
     calls = prepare(tmp_path)
-    line = [
-        sys.executable,
-        "-c",
-        "from micebench.cli import main; main()",
-        "run",
-        "--task",
-        "toy",
-        "--model",
-        "painter",
-    ]
-    line += [
-        "--cards",
-        str(tmp_path / "cards"),
-        "--out",
-        str(tmp_path / "run"),
-        "--limit",
-        "40",
-        "--no-report",
-        "-q",
-    ]
+    line = run_line(tmp_path, "--limit", "40", "-q")
     process = subprocess.Popen(line, cwd=REPOSITORY)
     deadline = time.monotonic() + 60
     while len(calls.read_text().splitlines()) < 40 and time.monotonic() < deadline:
@@ -152,17 +139,7 @@ def test_the_command_line_survives_a_kill_too(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_says_so_and_goes_on(tmp_path: Path) -> None:
     calls = prepare(tmp_path)
-    line = [
-        sys.executable,
-        "-c",
-        "from micebench.cli import main; main()",
-        "run",
-        "--task",
-        "toy",
-        "--model",
-        "painter",
-    ]
-    line += ["--cards", str(tmp_path / "cards"), "--out", str(tmp_path / "run"), "--no-report"]
+    line = run_line(tmp_path)
     process = subprocess.Popen(line, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while len(calls.read_text().splitlines()) < 40 and time.monotonic() < deadline:

@@ -12,7 +12,6 @@ from huggingface_hub import errors as hub
 from micebench.cards import DataSource, TaskCard, find_cards, load_card
 from micebench.errors import CardError, DataError
 from micebench.sessions import ImageFile
-from micebench.tasks.images import missing_images, require_sources
 from micebench.tasks.load import fingerprint, iter_sessions, load_task
 from micebench.tasks.source import locate
 from tests.tasks.hand_made import make_card, mice_row, png, read, write, write_card, write_lines
@@ -104,18 +103,6 @@ def test_the_same_picture_inside_and_beside_the_row_has_one_fingerprint(tmp_path
     inside = replace(session, image=ImageFile("x.png", data=png(4)))
     beside = replace(session, image=ImageFile("x.png", file=str(tmp_path / "x.png")))
     assert fingerprint([inside]) == fingerprint([beside])
-
-
-def test_missing_images_are_listed_with_the_folder(tmp_path: Path) -> None:
-    write(release(tmp_path) / "cu/source_image/1.png", png())
-    sessions = read(CARD, tmp_path)
-    assert [(image.session, image.turn, image.path) for image in missing_images(sessions)] == [
-        ("cu/test/0", 0, "source_image/0.png"),
-        ("cu/test/2", 0, "source_image/2.png"),
-    ]
-    with pytest.raises(DataError, match=rf"2 of 3 source images are missing \(searched in {tmp_path}\).*0.png"):
-        require_sources(sessions, tmp_path)
-    require_sources(sessions[1:2], tmp_path)
 
 
 def test_a_task_without_a_source_says_what_to_type() -> None:
