@@ -94,7 +94,11 @@ def test_retrained_weights_are_another_editor(weights, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"pipeline": "FluxContextPipeline"}, "no 'FluxContextPipeline'"), ({"steps": 0}, "steps"), ({"x": 1}, "unknown key 'x'")],
+    [
+        ({"pipeline": "FluxContextPipeline"}, "no 'FluxContextPipeline'"),
+        ({"steps": 0}, "steps"),
+        ({"x": 1}, "unknown key 'x'"),
+    ],
 )
 def test_wrong_options_are_named(weights, options, named):
     with pytest.raises(CardError, match=named):
