@@ -115,7 +115,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
     Raises:
         RunError: the disk is full or fails.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # hidden: half a manifest does not make a folder full
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -38,7 +38,7 @@ def write_parquet(path: Path, lines: Iterable[dict[str, Any]]) -> None:
             "key": text,
         }
     )
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     stream = iter(lines)
     try:
         try:

@@ -70,8 +70,9 @@ class RunDir:
                 ) from error
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-            for torn in self.path.glob("blobs/*.tmp"):  # a crash may leave one
-                torn.unlink(missing_ok=True)
+            for pattern in ("*.tmp", "blobs/*.tmp"):  # a crash may leave one
+                for torn in self.path.glob(pattern):
+                    torn.unlink(missing_ok=True)
             yield
         finally:
             os.close(descriptor)

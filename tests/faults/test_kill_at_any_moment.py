@@ -115,6 +115,24 @@ def stage(run: Path) -> str:
     return "before"
 
 
+def die_while_the_manifest_is_written(folder: str) -> None:
+    os.replace = lambda *_: os._exit(9)
+    command(folder, "run")
+
+
+def test_a_kill_before_the_manifest_stands_leaves_a_folder_to_start_in(
+    tmp_path: Path, processes: ForkServerContext
+) -> None:
+    prepare(tmp_path)
+    process = processes.Process(target=die_while_the_manifest_is_written, args=(str(tmp_path),))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert list((tmp_path / "run").glob("*.tmp"))
+    command(str(tmp_path), "run")
+    assert len(set(journaled(tmp_path / "run"))) == 280
+
+
 def run_line(folder: Path, *more: str) -> list[str]:
     """``micebench run`` of the toy task into ``folder/run``."""
     line = [sys.executable, "-m", "micebench", "run", "--task", "toy", "--model", "painter", "--no-report"]

@@ -38,9 +38,10 @@ def test_the_second_writer_is_refused_and_the_first_is_named(tmp_path: Path) -> 
         holder.wait()
 
 
-def test_what_a_crash_left_half_written_is_swept_away(tmp_path: Path) -> None:
-    (tmp_path / "blobs").mkdir()
-    torn = tmp_path / "blobs" / "abc.tmp"
+@pytest.mark.parametrize("name", ["blobs/abc.tmp", ".manifest.json.77.tmp", ".verdicts.parquet.77.tmp"])
+def test_what_a_crash_left_half_written_is_swept_away(tmp_path: Path, name: str) -> None:
+    torn = tmp_path / name
+    torn.parent.mkdir(exist_ok=True)
     torn.write_bytes(b"half")
     with RunDir(tmp_path).lock():
         assert not torn.exists()
