@@ -1,8 +1,8 @@
 """The whole contract of an editor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,12 +46,29 @@ class EditRequest:
         return self.images[-1]
 
 
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """An editor's result with what is worth keeping about how it came about; a bare image is as good.
+
+    Attributes:
+        image: the edit; None if there is none, then exactly one of `refused` and `failed` says why.
+        refused: the editor declined (a content filter, say): the editor's doing, recorded as a refusal.
+        failed: it could not be done (an outage, out of memory, an answer without an image).
+        usage: tokens, cost in USD, latency in seconds, retries ...: whatever is known.
+    """
+
+    image: "EditResult | None" = field(repr=False)
+    refused: str = ""
+    failed: str = ""
+    usage: Mapping[str, Any] | None = None
+
+
 class Editor(Protocol):
     """Anything that turns requests into images.
 
     A class with this one method is an editor: name it ``module:Class`` in a card, or pass an instance to
     `micebench.evaluate`. Same length and order as `requests`; each result is a PIL image, a uint8 array
-    (H, W, 3), or a float array (H, W, 3) in [0, 1].
+    (H, W, 3), a float array (H, W, 3) in [0, 1], or an `Edited`.
     """
 
-    def edit(self, requests: Sequence[EditRequest]) -> "list[EditResult]": ...
+    def edit(self, requests: Sequence[EditRequest]) -> "list[EditResult | Edited]": ...

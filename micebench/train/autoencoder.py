@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from diffusers import AutoencoderKL
 
 from micebench.train.components import build_autoencoder
+from micebench.train.optimizers import build_optimizers, set_rate, split_parameters
 from micebench.train.recipe import Recipe
 from micebench.train.stream import Batches, batches, to_unit
 
@@ -22,11 +23,12 @@ def train_autoencoder(
     part = recipe.autoencoder
     torch.manual_seed(recipe.seed)
     model = build_autoencoder(recipe).to(accelerator.device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=part.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    ends = (model.encoder.conv_in, model.encoder.conv_out, model.decoder.conv_in, model.decoder.conv_out)
+    optimizers = build_optimizers(*split_parameters(model, ends), lr=part.lr, beta2=0.99)
     data = Batches(recipe.seed + 7919, part.batch, part.steps, {})
     for step, batch in enumerate(batches(data, 0)):
-        for group in optimizer.param_groups:
-            group["lr"] = part.lr * min(1.0, (step + 1) / part.warmup) * _cosine(step / part.steps)
+        rate = part.lr * min(1.0, (step + 1) / part.warmup) * _cosine(step / part.steps)
+        set_rate(optimizers, rate)
         # one image of each edit: source and target are too alike to teach much together
         pixels = np.concatenate([batch["source"][::2], batch["target"][1::2]])
         clean = torch.from_numpy(to_unit(pixels)).to(accelerator.device)
@@ -40,8 +42,9 @@ def train_autoencoder(
         loss = error.abs().mean() + 2 * error.square().mean() + part.kl * posterior.kl().mean()
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         if step % 50 == 0 or step + 1 == part.steps:
             psnr = -10 * math.log10(error.detach().square().mean().item() / 4)
             log(step, {"autoencoder/loss": loss.item(), "autoencoder/psnr_db": psnr})
