@@ -12,20 +12,19 @@ from diffusers import AutoencoderKL
 
 from micebench.train.components import build_autoencoder
 from micebench.train.optimizers import build_optimizers, set_rate, split_parameters
-from micebench.train.recipe import Recipe
+from micebench.train.recipe import AutoencoderRecipe
 from micebench.train.stream import Batches, batches, to_unit
 
 
 def train_autoencoder(
-    recipe: Recipe, accelerator: Accelerator, log: Callable[[int, dict[str, float]], None]
+    part: AutoencoderRecipe, seed: int, accelerator: Accelerator, log: Callable[[int, dict[str, float]], None]
 ) -> AutoencoderKL:
     """Train from scratch; the latents' mean and scale are measured and stored in the config."""
-    part = recipe.autoencoder
-    torch.manual_seed(recipe.seed)
-    model = build_autoencoder(recipe).to(accelerator.device)
+    torch.manual_seed(seed)
+    model = build_autoencoder(part).to(accelerator.device)
     ends = (model.encoder.conv_in, model.encoder.conv_out, model.decoder.conv_in, model.decoder.conv_out)
     optimizers = build_optimizers(*split_parameters(model, ends), lr=part.lr, beta2=0.99)
-    data = Batches(recipe.seed + 7919, part.batch, part.steps, {})
+    data = Batches(seed + 7919, part.batch, part.steps)
     for step, batch in enumerate(batches(data, 0)):
         rate = part.lr * min(1.0, (step + 1) / part.warmup) * _cosine(step / part.steps)
         set_rate(optimizers, rate)
@@ -48,14 +47,14 @@ def train_autoencoder(
         if step % 50 == 0 or step + 1 == part.steps:
             psnr = -10 * math.log10(error.detach().square().mean().item() / 4)
             log(step, {"autoencoder/loss": loss.item(), "autoencoder/psnr_db": psnr})
-    _calibrate(model, recipe, accelerator)
+    _calibrate(model, seed, accelerator)
     return model.eval()
 
 
 @torch.no_grad()
-def _calibrate(model: AutoencoderKL, recipe: Recipe, accelerator: Accelerator) -> None:
+def _calibrate(model: AutoencoderKL, seed: int, accelerator: Accelerator) -> None:
     """Latents of mean 0 and standard deviation 1, as the flow wants them, through the config's two numbers."""
-    batch = Batches(recipe.seed + 104729, 128, 1, {})[0]
+    batch = Batches(seed + 104729, 128, 1)[0]
     pixels = torch.from_numpy(to_unit(batch["source"])).to(accelerator.device)
     latents = model.encode(pixels).latent_dist.mode().float()
     model.register_to_config(shift_factor=latents.mean().item(), scaling_factor=1 / latents.std().item())

@@ -2,6 +2,8 @@
 
     autoencoder -> flow matching (transformer and text encoders together) -> a diffusers directory
 
+A recipe with `start` takes all of these from another model and goes on with flow matching.
+
 Everything lives in one work folder: the trained autoencoder, the last checkpoint, the curve (``curve.jsonl`` and
 TensorBoard events) and the pipeline. The same call resumes from the last checkpoint with the same batches and the
 same random numbers.
@@ -20,15 +22,22 @@ from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from diffusers.training_utils import EMAModel
 
+from micebench.cards import EditorCard, load_card
 from micebench.errors import RunError
 from micebench.store.keys import content_key
 from micebench.train.autoencoder import train_autoencoder
-from micebench.train.components import Editor, build_pipeline, save_pipeline
+from micebench.train.components import (
+    Editor,
+    build_editor,
+    build_pipeline,
+    load_editor,
+    save_pipeline,
+    tokenize,
+)
 from micebench.train.flow import flow_loss, interpolate, pack, position_ids, sample_sigmas
 from micebench.train.recipe import Recipe
 from micebench.train.stream import Batches, batches, to_unit
 from micebench.train.validate import validate
-from micebench.train.words import build_tokenizer
 
 Log = Callable[[int, dict[str, float]], None]
 
@@ -48,12 +57,19 @@ def train_kontext(recipe: Recipe, work: Path, show: Log | None = None, device: s
     _claim(work / "recipe.json", recipe)
     accelerator.init_trackers("tensorboard")
     log = _logger(work / "curve.jsonl", accelerator, show)
-    autoencoder = _autoencoder(recipe, accelerator, work / "autoencoder", log)
-    editor = _train_flow(recipe, accelerator, autoencoder, work, log)
-    tokenizer = build_tokenizer(recipe.text.tokens)
-    save_pipeline(build_pipeline(autoencoder.cpu(), editor.cpu(), tokenizer), work / "weights")
+    start = None if recipe.start is None else _weights_of(recipe.start)
+    autoencoder = _autoencoder(recipe, start, accelerator, work / "autoencoder", log)
+    torch.manual_seed(recipe.seed)
+    editor = build_editor(recipe, autoencoder.config.latent_channels) if start is None else load_editor(start)
+    editor = _train_flow(recipe, accelerator, autoencoder, editor, work, log)
+    save_pipeline(build_pipeline(autoencoder.cpu(), editor.cpu(), recipe.text), work / "weights")
     accelerator.end_training()
     return work / "weights"
+
+
+def _weights_of(model: str) -> Path:
+    """The pipeline of a model id, or of a path."""
+    return Path(model) if Path(model).is_dir() else load_card(EditorCard, model).weights_folder()
 
 
 def _claim(path: Path, recipe: Recipe) -> None:
@@ -74,17 +90,21 @@ def _logger(path: Path, accelerator: Accelerator, show: Log | None) -> Log:
     return log
 
 
-def _autoencoder(recipe: Recipe, accelerator: Accelerator, folder: Path, log: Log) -> AutoencoderKL:
-    if not (folder / "config.json").exists():
-        train_autoencoder(recipe, accelerator, log).save_pretrained(folder)
-    model = AutoencoderKL.from_pretrained(folder).to(accelerator.device).eval()
+def _autoencoder(
+    recipe: Recipe, start: Path | None, accelerator: Accelerator, folder: Path, log: Log
+) -> AutoencoderKL:
+    if start is not None:
+        folder = start / "vae"
+    elif not (folder / "config.json").exists():
+        train_autoencoder(recipe.autoencoder, recipe.seed, accelerator, log).save_pretrained(folder)
+    model = AutoencoderKL.from_pretrained(folder, dtype=torch.float32).to(accelerator.device).eval()
     return model.requires_grad_(False)
 
 
-def _train_flow(recipe: Recipe, accelerator: Accelerator, autoencoder: AutoencoderKL, work: Path, log: Log) -> Editor:
+def _train_flow(
+    recipe: Recipe, accelerator: Accelerator, autoencoder: AutoencoderKL, editor: Editor, work: Path, log: Log
+) -> Editor:
     part = recipe.flow
-    torch.manual_seed(recipe.seed)
-    editor = Editor(recipe)
     if accelerator.device.type == "cpu":  # at a hundred tokens, faster than the fused kernel and its backward
         editor.transformer.set_attention_backend("_native_math")
     optimizer = torch.optim.AdamW(editor.parameters(), lr=part.lr, betas=(0.9, 0.95), weight_decay=part.weight_decay)
@@ -96,12 +116,11 @@ def _train_flow(recipe: Recipe, accelerator: Accelerator, autoencoder: Autoencod
     checkpoint = work / "checkpoint"
     if checkpoint.exists():
         accelerator.load_state(str(checkpoint))
-    tokenizer = build_tokenizer(recipe.text.tokens)
-    data = Batches(recipe.seed, part.batch, part.steps, part.weights)
+    data = Batches(recipe.seed, part.batch, part.steps, part.weights, recipe.context)
     for step, batch in enumerate(batches(data, progress.step), start=progress.step):
         for group in optimizer.param_groups:
             group["lr"] = part.lr * learning_rate_share(recipe, step)
-        loss = _loss(recipe, accelerator, autoencoder, editor, tokenizer, batch)
+        loss = _loss(recipe, accelerator, autoencoder, editor, batch)
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(editor.parameters(), part.clip_norm)
         optimizer.step()
@@ -112,7 +131,7 @@ def _train_flow(recipe: Recipe, accelerator: Accelerator, autoencoder: Autoencod
             log(step, {"flow/loss": loss.item(), "flow/gradient_norm": float(norm or 0.0)})
         if progress.step % recipe.validation.every == 0 or progress.step == part.steps:
             averaged = _averaged(accelerator.unwrap_model(editor), ema)
-            log(progress.step, validate(build_pipeline(autoencoder, averaged, tokenizer), recipe))
+            log(progress.step, validate(build_pipeline(autoencoder, averaged, recipe.text), recipe))
         if progress.step % recipe.checkpoint_every == 0 or progress.step == part.steps:
             accelerator.save_state(str(checkpoint))
     return _averaged(accelerator.unwrap_model(editor), ema)
@@ -126,7 +145,7 @@ def learning_rate_share(recipe: Recipe, step: int) -> float:
     return warm * (part.final_lr_share + (1 - part.final_lr_share) * cosine)
 
 
-def _loss(recipe, accelerator, autoencoder, editor, tokenizer, batch) -> torch.Tensor:
+def _loss(recipe, accelerator, autoencoder, editor, batch) -> torch.Tensor:
     part, device = recipe.flow, accelerator.device
     pixels = torch.cat([torch.from_numpy(to_unit(batch[name])) for name in ("source", "target")]).to(device)
     with torch.no_grad(), accelerator.autocast():
@@ -138,18 +157,12 @@ def _loss(recipe, accelerator, autoencoder, editor, tokenizer, batch) -> torch.T
     context = context + part.context_noise * torch.rand(len(clean), 1, 1, device=device) * torch.randn_like(context)
     noise = torch.randn_like(clean)
     sigmas = sample_sigmas(len(clean), part.sigma_mean, part.sigma_std, device)
-    tokens = tokenizer(
-        batch["instruction"],
-        padding="max_length",
-        max_length=recipe.text.tokens,
-        truncation=True,
-        return_tensors="pt",
-    ).input_ids.to(device)
+    prompt = tokenize(batch["prompt"], recipe.text, device)
     with accelerator.autocast():
         predicted = editor(
             torch.cat([interpolate(clean, noise, sigmas), context], dim=1),
             sigmas,
-            tokens,
+            prompt,
             position_ids(height, width, device),
         )[:, : clean.shape[1]]
     return flow_loss(predicted, noise - clean, changed, part.changed_share)

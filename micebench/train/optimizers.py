@@ -18,7 +18,7 @@ def split_parameters(model: nn.Module, ends: Iterable[nn.Module] = ()) -> tuple[
     """
     apart = {id(parameter) for module in ends for parameter in module.parameters()}
     apart |= {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
-    hidden = [p for p in model.parameters() if p.ndim >= 2 and id(p) not in apart]
+    hidden: list[Tensor] = [p for p in model.parameters() if p.ndim >= 2 and id(p) not in apart]
     inside = {id(parameter) for parameter in hidden}
     return hidden, [p for p in model.parameters() if id(p) not in inside]
 
@@ -39,7 +39,7 @@ def set_rate(optimizers: Iterable[Optimizer], lr: float) -> None:
 
 
 class _KernelMuon(Muon):
-    """`torch.optim.Muon`, which takes matrices only, with kernels (out, in, h, w) shown to it as (out, in * h * w)."""
+    """`torch.optim.Muon`, which takes matrices only; it is shown kernels (out, in, h, w) as (out, in * h * w)."""
 
     def __init__(self, parameters: list[Tensor], **options: object) -> None:
         self._parameters = parameters

@@ -1,8 +1,9 @@
 """What a training run is: one YAML file, checked, hashed into every checkpoint."""
 
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from micebench.cards import read_yaml
 from micebench.instructions import EditType
@@ -47,7 +48,8 @@ class TextRecipe(_Part):
     t5_layers: int = 2
     clip_layers: int = 1
     heads: int = 4
-    tokens: int = Field(default=48, description="max_sequence_length of every prompt; what is longer is cut")
+    tokens: int = Field(default=48, description="max_sequence_length of every prompt; a longer one loses its start")
+    pooled_tokens: int = Field(default=48, description="positions of the CLIP text model; it sees the prompt's end")
 
 
 class FlowRecipe(_Part):
@@ -79,16 +81,24 @@ class ValidationRecipe(_Part):
 
 
 class Recipe(_Part):
-    """A whole training run."""
+    """A whole training run, from nothing (`autoencoder`) or from another model's weights (`start`)."""
 
     id: str
     seed: int = 0
-    autoencoder: AutoencoderRecipe
+    start: str | None = Field(default=None, description="model, or path of a saved pipeline, to go on from")
+    context: Literal["last", "history"] = Field(default="last", description="what a prompt says: see `EditRequest`")
+    autoencoder: AutoencoderRecipe | None = None
     transformer: TransformerRecipe = TransformerRecipe()
     text: TextRecipe = TextRecipe()
     flow: FlowRecipe
     validation: ValidationRecipe = ValidationRecipe()
     checkpoint_every: int = Field(default=250, ge=1)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.start is None) == (self.autoencoder is None):
+            raise ValueError("give either start (a model to go on from) or autoencoder (a model from nothing)")
+        return self
 
 
 def load_recipe(path: Path) -> Recipe:

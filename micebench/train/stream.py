@@ -5,62 +5,81 @@
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from micebench.editors.base import one_prompt
 from micebench.instructions import EditType
-from micebench.mini.generate import Split, plans
+from micebench.mini.generate import Plan, Split, plans
 from micebench.mini.render import render
 from micebench.mini.world import Scene
 
-_TRACKS = ("plain", "plain", "plain", "cm", "cu")
+_TRACKS = {"last": ("plain", "plain", "plain", "cm", "cu"), "history": ("plain", "cm", "cu")}
 _TURNS = 3
+Context = Literal["last", "history"]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One edit that can be understood from its own instruction."""
+    """One edit that can be understood from its prompt."""
 
     source: Scene
     target: Scene
-    instruction: str
+    prompt: str
     edit_type: EditType
 
 
-def examples(split: Split, seed: int, weights: Mapping[EditType, float]) -> Iterator[Example]:
-    """Edits of random sessions: all turns of plain ones, turn 1 of the others (later turns need the past)."""
+def examples(split: Split, seed: int, weights: Mapping[EditType, float], context: Context) -> Iterator[Example]:
+    """Edits of random sessions, every turn from its reference state.
+
+    Without history these are all turns of plain sessions, and turn 1 of the others: later turns need the past.
+    """
     rng = random.Random(f"examples/{split}/{seed}")
     top = max(weights.values(), default=1.0)
     while True:
-        track = rng.choice(_TRACKS)
+        track = rng.choice(_TRACKS[context])
         plan = next(plans(split, track, _TURNS, rng.getrandbits(48)))
-        before = plan.source
-        for step in plan.steps if track == "plain" else plan.steps[:1]:
+        told = len(plan.steps) if track == "plain" or context == "history" else 1
+        for number, step in enumerate(plan.steps[:told], start=1):
             if rng.random() < weights.get(step.edit.edit_type, 1.0) / max(top, 1.0):
-                yield Example(before, step.scene, step.instruction, step.edit.edit_type)
-            before = step.scene
+                before = plan.source if number == 1 else plan.steps[number - 2].scene
+                yield Example(before, step.scene, prompt_of(plan, number, context), step.edit.edit_type)
+
+
+def prompt_of(plan: Plan, turn: int, context: Context) -> str:
+    """What the pipeline is told at a turn (1-based)."""
+    first = turn - 1 if context == "last" else 0
+    return one_prompt([step.instruction for step in plan.steps[first:turn]])
 
 
 class Batches(Dataset[dict[str, Any]]):
-    """Batch number -> sources and targets (B, 48, 48, 3) uint8, instructions."""
+    """Batch number -> sources and targets (B, 48, 48, 3) uint8, prompts."""
 
-    def __init__(self, seed: int, batch: int, steps: int, weights: Mapping[EditType, float]) -> None:
-        self.seed, self.batch, self.steps, self.weights = seed, batch, steps, dict(weights)
+    def __init__(
+        self,
+        seed: int,
+        batch: int,
+        steps: int,
+        weights: Mapping[EditType, float] | None = None,
+        context: Context = "last",
+    ) -> None:
+        self.seed, self.batch, self.steps, self.context = seed, batch, steps, context
+        self.weights = dict(weights or {})
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        stream = examples("train", self.seed * 1_000_003 + number, self.weights)
+        stream = examples("train", self.seed * 1_000_003 + number, self.weights, self.context)
         drawn = [next(stream) for _ in range(self.batch)]
         return {
             "source": np.stack([render(example.source) for example in drawn]),
             "target": np.stack([render(example.target) for example in drawn]),
-            "instruction": [example.instruction for example in drawn],
+            "prompt": [example.prompt for example in drawn],
         }
 
 

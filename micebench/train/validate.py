@@ -19,12 +19,15 @@ from micebench.judges.exact import ExactJudge
 from micebench.mini.generate import Plan, plans
 from micebench.mini.render import render
 from micebench.mini.world import IMAGE_PX
+from micebench.sessions import TRACKS, Track
 from micebench.store.keys import sha256
 from micebench.tasks.mini import to_session
 from micebench.train.recipe import Recipe
+from micebench.train.stream import Context, prompt_of
 from micebench.verdicts import Question
 
-_METRICS = ("IF", "CC.object", "CC.background")
+_METRICS = ("IF", "CC.object", "CC.background", "GA")
+_TRACKS: dict[Context, tuple[Track, ...]] = {"last": ("plain",), "history": TRACKS}
 
 
 class Trial(NamedTuple):
@@ -35,8 +38,13 @@ class Trial(NamedTuple):
 
 
 def validate(pipeline: FluxKontextPipeline, recipe: Recipe) -> dict[str, float]:
-    """Mean IF (over all and per edit type) and CC over plain validation sessions, every turn from its reference."""
-    drawn = list(islice(plans("validation", "plain", 3, recipe.seed), recipe.validation.sessions))
+    """Mean IF (over all and per edit type), CC and GA over validation sessions, every turn from its reference.
+
+    An editor without history is shown plain sessions only.
+    """
+    tracks = _TRACKS[recipe.context]
+    each = recipe.validation.sessions // len(tracks)
+    drawn = [plan for track in tracks for plan in islice(plans("validation", track, 3, recipe.seed), each)]
     trials = [Trial(plan, turn) for plan in drawn for turn in range(1, len(plan.steps) + 1)]
     outputs = sample(pipeline, recipe, trials)
     questions = [question for trial, output in zip(trials, outputs, strict=True) for question in _ask(trial, output)]
@@ -62,7 +70,7 @@ def sample(
         part = trials[start : start + batch]
         result = pipeline(
             image=[Image.fromarray(_reference(trial, trial.turn - 1)) for trial in part],
-            prompt=[trial.plan.steps[trial.turn - 1].instruction for trial in part],
+            prompt=[prompt_of(trial.plan, trial.turn, recipe.context) for trial in part],
             height=IMAGE_PX,
             width=IMAGE_PX,
             max_area=IMAGE_PX**2,

@@ -1,6 +1,7 @@
 """The tokenizer of the embedded world: every word of its language is one token."""
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from micebench.mini.wordings import BESIDE, HINGE, NUMBERS, PRONOUNS, RULES, WORDINGS
@@ -32,8 +33,9 @@ def split(text: str) -> list[str]:
     return re.findall(r"\w+|[^\w\s]", text)
 
 
+@cache
 def build_tokenizer(max_length: int) -> "PreTrainedTokenizerFast":
-    """Word-level tokenizer, padded to `max_length`; ``</s>`` closes every prompt."""
+    """Word-level tokenizer; ``</s>`` closes every prompt, and one that is too long loses its start: the past."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -47,5 +49,6 @@ def build_tokenizer(max_length: int) -> "PreTrainedTokenizerFast":
         eos_token=EOS,
         unk_token=UNKNOWN,
         model_max_length=max_length,
+        truncation_side="left",
         clean_up_tokenization_spaces=False,
     )

@@ -21,6 +21,20 @@ from micebench.train.kontext import train_kontext  # noqa: E402
 from micebench.train.recipe import load_recipe  # noqa: E402
 from tests.train.tiny import tiny_recipe  # noqa: E402
 
+
+def tiny_card(weights, context="last", tokens=24):
+    return EditorCard(
+        id="tiny",
+        description="x",
+        domain="mini",
+        editor="micebench.editors.diffusers:DiffusersEditor",
+        context=context,
+        batch=8,
+        weights=str(weights),
+        options={"pipeline": "FluxKontextPipeline", "steps": 2, "call": {"max_sequence_length": tokens}},
+    )
+
+
 PARTS = {
     "transformer": "FluxTransformer2DModel",
     "vae": "AutoencoderKL",
@@ -56,16 +70,7 @@ def test_the_result_is_a_plain_pipeline(straight):
 
 
 def test_it_runs_through_the_suite(straight, tmp_path):
-    card = EditorCard(
-        id="tiny",
-        description="x",
-        domain="mini",
-        editor="micebench.editors.diffusers:DiffusersEditor",
-        batch=8,
-        weights=str(straight / "weights"),
-        options={"pipeline": "FluxKontextPipeline", "steps": 2, "call": {"max_sequence_length": 24}},
-    )
-    run = micebench.evaluate("mice-mini", card, limit=4, out=tmp_path / "run")
+    run = micebench.evaluate("mice-mini", tiny_card(straight / "weights"), limit=4, out=tmp_path / "run")
     assert run.failures() == []
     assert run.summary()["metrics"]["marginal_success"]["1"]["n"] == 4
 
@@ -93,6 +98,25 @@ def test_an_interrupted_run_goes_on_bit_for_bit(straight, tmp_path):
         name = "model.safetensors" if part == "text_encoder_2" else "diffusion_pytorch_model.safetensors"
         ours, theirs = load_file(weights / part / name), load_file(straight / "weights" / part / name)
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs), part
+
+
+def test_training_goes_on_from_another_model_with_history(straight, tmp_path):
+    text = tiny_recipe().text.model_copy(update={"tokens": 40})
+    recipe = tiny_recipe(
+        4, autoencoder=None, start=str(straight / "weights"), context="history", text=text, id="tiny-history"
+    )
+    numbers = {}
+    weights = train_kontext(recipe, tmp_path / "work", lambda _, said: numbers.update(said), device="cpu")
+    assert {"validation/GA", "validation/IF"} <= set(numbers)
+    pipeline = FluxKontextPipeline.from_pretrained(weights, dtype=torch.float32)
+    assert (pipeline.tokenizer.model_max_length, pipeline.tokenizer_2.model_max_length) == (24, 40)
+    assert pipeline.tokenizer_2.truncation_side == "left"
+    kept = load_file(weights / "vae" / "diffusion_pytorch_model.safetensors")
+    given = load_file(straight / "weights" / "vae" / "diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(kept[key], given[key]) for key in given)
+    card = tiny_card(weights, context="history", tokens=40)
+    run = micebench.evaluate("mice-mini", card, limit=4, out=tmp_path / "run")
+    assert run.failures() == []
 
 
 def test_another_recipe_in_the_same_folder_is_refused(straight):

@@ -33,27 +33,45 @@ def test_the_letter_a_is_not_the_article():
 
 
 def test_a_batch_depends_on_its_number_alone():
-    data = Batches(seed=1, batch=4, steps=6, weights={})
+    data = Batches(seed=1, batch=4, steps=6)
     straight = list(batches(data, 0, workers=0))
     later = list(batches(data, 3, workers=1))
     for a, b in zip(straight[3:], later, strict=True):
-        assert a["instruction"] == b["instruction"]
+        assert a["prompt"] == b["prompt"]
         assert np.array_equal(a["source"], b["source"])
         assert np.array_equal(a["target"], b["target"])
-    assert straight[0]["instruction"] != straight[1]["instruction"]
+    assert straight[0]["prompt"] != straight[1]["prompt"]
 
 
 def test_training_shows_no_test_scene_and_no_held_out_look():
-    drawn = list(islice(examples("train", 3, {}), 300))
+    drawn = list(islice(examples("train", 3, {}, "last"), 300))
     for example in drawn:
         assert not {thing.kind for thing in example.target.things} & HELD_OUT
     sources = [example.source for example in drawn]
     assert sum(split_of(source) == "train" for source in sources) > len(sources) / 3  # turns 2, 3 start elsewhere
 
 
+def test_history_tells_what_a_later_turn_needs():
+    def prompts(context):
+        drawn = islice(examples("train", 5, {}, context), 400)
+        return [example.prompt for example in drawn]
+
+    pronouns = ("it", "them")
+    assert not any(set(prompt.split()) & set(pronouns) for prompt in prompts("last"))
+    told = [prompt for prompt in prompts("history") if set(prompt.split()) & set(pronouns)]
+    assert len(told) > 40
+    assert all(". " in prompt for prompt in told)
+
+
+def test_a_prompt_that_is_too_long_keeps_its_end():
+    tokenizer = build_tokenizer(4)
+    kept = tokenizer("Change the background to night. Remove it", truncation=True, max_length=4).input_ids
+    assert tokenizer.decode(kept) == ". Remove it </s>"
+
+
 def test_rarer_types_are_rarer():
     def share(weights):
-        drawn = list(islice(examples("train", 4, weights), 600))
+        drawn = list(islice(examples("train", 4, weights, "last"), 600))
         return sum(example.edit_type == "background_change" for example in drawn) / len(drawn)
 
     assert share({"background_change": 0.1}) < share({}) / 3
