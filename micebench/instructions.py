@@ -128,3 +128,21 @@ def parse_instruction(edit_type: str, formatted: str) -> ParsedEdit:
             count=count,
         )
     raise UnparseableInstruction(f"{sentence!r} is not a bracketed {edit_type} instruction")
+
+
+_REMAIN = re.compile(r",\s*remain (?:the )?(?P<names>.+?) unchanged", re.IGNORECASE | re.DOTALL)
+_KEPT_PRONOUN = re.compile(r"(?:(?:leave|keep) )?(?:it|them)", re.IGNORECASE)
+
+
+def remain_names(instruction: str) -> list[str]:
+    """What a natural background instruction asks to keep ("..., remain the A, B unchanged"); [] without the clause.
+
+    The bracketed instruction never carries it. cu sessions may name it by a pronoun only; see `by_pronoun`.
+    """
+    found = _REMAIN.search(instruction)
+    return [name.strip() for name in found["names"].split(", ")] if found else []
+
+
+def by_pronoun(kept: str) -> bool:
+    """Whether an entry of `remain_names` is a pronoun ("them", "leave it") instead of a name."""
+    return bool(_KEPT_PRONOUN.fullmatch(kept))

@@ -27,6 +27,22 @@ quality       image quality relative to the source image, in [0, 1]; 1 = as good
 """
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
 
+MeasureName = Literal[
+    "L1.source", "L1.previous", "L1.target",
+    "L2.source", "L2.previous", "L2.target",
+    "PSNR.source", "PSNR.previous", "PSNR.target",
+    "SSIM.source", "SSIM.previous", "SSIM.target",
+    "LPIPS.source", "LPIPS.previous", "LPIPS.target",
+    "CLIP.source", "CLIP.previous", "CLIP.target", "CLIP.text", "CLIP.direction",
+    "DINO.source", "DINO.previous", "DINO.target",
+]  # fmt: skip
+"""Similarities in [0, 1] that a judge may measure beside the metrics; 1 = the same, for distances too.
+
+source, previous, target: compared with the source image, the image before this turn (turn 1: the source), the
+turn's reference image. How each is brought to [0, 1], and what it compares: `micebench.judges.perceptual.scales`.
+"""
+MEASURES: tuple[MeasureName, ...] = get_args(MeasureName)
+
 
 class Status(StrEnum):
     """Why a verdict has, or does not have, a value."""
@@ -60,7 +76,7 @@ class Question:
         images: source image, then the editor's outputs of turns 1..turn; len == turn + 1.
     """
 
-    metric: MetricName
+    metric: MetricName | MeasureName
     session: Session
     turn: int
     images: Sequence[LazyImage] = field(repr=False)

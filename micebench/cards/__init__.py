@@ -10,9 +10,10 @@ from micebench.cards.load import (
     read_yaml,
 )
 from micebench.cards.resolve import resolve
-from micebench.cards.schema import Card, DataSource, EditorCard, JudgeCard, TaskCard
+from micebench.cards.schema import AdapterSource, Card, DataSource, EditorCard, JudgeCard, TaskCard
 
 __all__ = [
+    "AdapterSource",
     "Card",
     "CardFolders",
     "DataSource",

@@ -70,7 +70,8 @@ def load_card(kind: type[C], name: str, extra: CardFolders = ()) -> C:
     """
     word, _, filename = _ROOMS[kind]
     path = Path(name)
-    if path.suffix in {".yaml", ".yml"} or path.is_dir():
+    # a folder here that merely has a card's name (a data set called mice, say) is not meant
+    if path.suffix in {".yaml", ".yml"} or (path.is_dir() and ("/" in name or (path / filename).is_file())):
         path = path / filename if path.is_dir() else path
         if not path.is_file():
             raise CardError(f"no {word} card at {path}")

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from micebench.errors import CardError
-from micebench.verdicts import MetricName
+from micebench.verdicts import MeasureName, MetricName
 
-Domain = Literal["mini", "photo"]
-"""mini: rendered scenes of micebench.mini; photo: photographs."""
+Domain = Literal["mini", "photo", "any"]
+"""mini: rendered scenes of micebench.mini; photo: photographs; any (judges): both."""
 
 
 class Card(BaseModel):
@@ -66,12 +66,49 @@ class JudgeCard(Card):
     """Who scores, what, and how."""
 
     judge: str = Field(description="module:class, called with the card")
-    metrics: list[MetricName] = Field(min_length=1)
+    metrics: list[MetricName | MeasureName] = Field(min_length=1)
     concurrent: bool = Field(
         default=False,
         description="may judge while the editor is still at work: needs no accelerator the editor might use",
     )
     options: dict[str, Any] = Field(default_factory=dict)
+
+    def files(self) -> list[Path]:
+        """The files beside the card that are part of the judge: prompts and golden answers."""
+        if self.folder is None:
+            return []
+        return sorted(path for kind in ("prompt*.j2", "golden*") for path in self.folder.glob(kind) if path.is_file())
+
+    def local_weights(self, repo: str) -> Path | None:
+        """The folder a component's `repo` names, seen from the card's or from here; None: a repository of the hub.
+
+        Raises CardError for what is written as a path (``./x``, ``../x``, ``~/x``, ``/x``) and is no folder.
+        """
+        path = Path(repo).expanduser()
+        for place in ((self.folder or Path()) / path, path):
+            if place.is_dir():
+                return place
+        if repo.startswith(("./", "../", "~", "/")):
+            raise CardError(f"judge {self.id!r}: no weights at {(self.folder or Path()) / path}")
+        return None
+
+
+class AdapterSource(BaseModel):
+    """A LoRA on top of an editor's weights: a local folder or file, or a pinned repository."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weights: str | None = Field(default=None, description="folder or .safetensors file, relative to the card")
+    repo: str | None = Field(default=None, description="HF model repository, instead of weights")
+    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$", description="pinned commit of repo")
+    weight_name: str | None = Field(default=None, description="file in the folder or repository")
+    scale: float = Field(default=1.0, description="strength; 0: as if it were not there")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "AdapterSource":
+        if (self.weights is None) == (self.repo is None):
+            raise ValueError("give either weights (a folder or file) or repo")
+        return self
 
 
 class EditorCard(Card):
@@ -86,6 +123,9 @@ class EditorCard(Card):
     )
     batch: int = Field(default=16, ge=1, description="requests per call")
     weights: str | None = Field(default=None, description="folder of weights, relative to the card")
+    repo: str | None = Field(default=None, description="HF model repository, where no local weights are given")
+    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$", description="pinned commit of repo")
+    adapter: AdapterSource | None = None
     licence: str = ""
 
     def weights_folder(self) -> Path:
@@ -96,3 +136,25 @@ class EditorCard(Card):
         if not path.is_dir():
             raise CardError(f"model {self.id!r}: no weights at {path}; train them, or put them there")
         return path
+
+    def adapter_path(self) -> Path:
+        """The adapter's local folder or file. Raises CardError if there is none, or it is not there."""
+        if self.adapter is None or self.adapter.weights is None:
+            raise CardError(f"model {self.id!r}: the card names no local adapter")
+        path = (self.folder or Path()) / self.adapter.weights
+        if not path.exists():
+            raise CardError(f"model {self.id!r}: no adapter at {path}; train it, or put it there")
+        return path
+
+    def check_pinned(self) -> None:
+        """Raises CardError (with the remedy) if weights or adapter would come from a repository at any commit."""
+        if self.weights is None and self.repo is not None and self.revision is None:
+            raise CardError(
+                f"model {self.id!r}: no pinned revision in the card; give a local copy with --weights DIR, or set "
+                f"revision (the 40-character commit of https://huggingface.co/{self.repo})"
+            )
+        if self.adapter is not None and self.adapter.repo is not None and self.adapter.revision is None:
+            raise CardError(
+                f"model {self.id!r}: no pinned revision of the adapter; set adapter.revision (the 40-character "
+                f"commit of https://huggingface.co/{self.adapter.repo}), or give a local copy with --adapter"
+            )

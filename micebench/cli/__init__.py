@@ -7,11 +7,13 @@ import typer
 
 def build_app() -> typer.Typer:
     """The typer app with every verb."""
+    from micebench.cli.calibrate import calibrate
     from micebench.cli.check import check
     from micebench.cli.compare import compare
     from micebench.cli.judge import judge
     from micebench.cli.list import list_cards
     from micebench.cli.plan import plan
+    from micebench.cli.publish import publish
     from micebench.cli.report import report
     from micebench.cli.run import run
     from micebench.cli.train import train
@@ -32,10 +34,11 @@ def build_app() -> typer.Typer:
     app.command("plan")(plan)
     app.command("report")(report)
     app.command("compare")(compare)
+    app.command("calibrate")(calibrate)
     app.command("check")(check)
     app.command("list")(list_cards)
     app.command("train")(train)
-    app.command("train")(train)
+    app.command("publish")(publish)
     return app
 
 

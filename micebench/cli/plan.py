@@ -13,6 +13,8 @@ def plan(
     seed: options.Seed = 0,
     context: options.Context = None,
     repeats: options.Repeats = 1,
+    weights: options.Weights = None,
+    adapter: options.Adapter = None,
     cards: options.Cards = None,
 ) -> None:
     """Show what `micebench run` with the same options would do, and what is already done.
@@ -31,9 +33,10 @@ def plan(
 
     from micebench.engine.job import Options, make_job
     from micebench.engine.plan import make_plan
+    from micebench.engine.weights import ModelFiles
 
     sys.path.insert(0, os.getcwd())  # my_module:MyEditor lives beside the user
-    asked = Options(context, seed, repeats, limit, tuple(cards or ()), data)
+    asked = Options(context, seed, repeats, limit, tuple(cards or ()), data, files=ModelFiles(weights, adapter))
     job = make_job(task, model, judge, asked, out)
     planned = make_plan(job)
 

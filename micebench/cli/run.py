@@ -21,13 +21,19 @@ def run(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Requests per model call.", show_default="as its card says")
     ] = None,
+    retry_refused: Annotated[
+        bool, typer.Option("--retry-refused", help="Ask again for edits the model has refused.")
+    ] = False,
+    weights: options.Weights = None,
+    adapter: options.Adapter = None,
     cards: options.Cards = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no HTML report.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
 ) -> None:
     """Run a model over a task, judge every edit, and report.
 
-    The same command again resumes where it stopped, and retries what failed.
+    The same command again resumes where it stopped, and retries what failed. What the model refused stays
+    refused.
     Exit code 3: finished, but some sessions failed.
 
     Examples:
@@ -35,6 +41,8 @@ def run(
       micebench run --model oracle
 
       micebench run --model my_module:MyEditor --limit 20 --out runs/try
+
+      micebench run --model flux.1-kontext-dev --adapter my-lora/ --task mice --data mice-bench/
     """
     import os
     import sys
@@ -43,9 +51,11 @@ def run(
 
     from micebench.cli.progress import ProgressDisplay, resumable
     from micebench.engine.job import Options, make_job
+    from micebench.engine.weights import ModelFiles
 
     sys.path.insert(0, os.getcwd())  # my_module:MyEditor lives beside the user
-    asked = Options(context, seed, repeats, limit, tuple(cards or ()), data, workers, batch)
+    files = ModelFiles(weights, adapter)
+    asked = Options(context, seed, repeats, limit, tuple(cards or ()), data, workers, batch, retry_refused, files)
     job = make_job(task, model, judge, asked, out)
     errors = Console(stderr=True, quiet=quiet)
     errors.print(f"{job.editor.id} on {job.task.id} -> {job.out}", markup=False, highlight=False, soft_wrap=True)
@@ -64,7 +74,14 @@ def run(
         from micebench.report.terminal import print_run
 
         print_run(finished, Console())
-    failures = finished.failures()
+    refusals, failures = finished.refusals(), finished.failures()
+    if refusals:
+        first = refusals[0]
+        typer.echo(
+            f"the model refused {len(refusals)} edit{'s' if len(refusals) > 1 else ''} (first: {first.session} turn "
+            f"{first.turn}: {first.reason}); that is its answer, --retry-refused asks again",
+            err=True,
+        )
     if failures:
         first = failures[0]
         number = f"{len(failures)} session{'s' if len(failures) > 1 else ''}"

@@ -46,6 +46,11 @@ class EditRequest:
         return self.images[-1]
 
 
+def one_prompt(instructions: Sequence[str]) -> str:
+    """Several instructions as one prompt: sentences in the order they were said, the last one as it is."""
+    return ". ".join([*(said.rstrip(" .") for said in instructions[:-1]), instructions[-1]])
+
+
 @dataclass(frozen=True, slots=True)
 class Edited:
     """An editor's result with what is worth keeping about how it came about; a bare image is as good.

@@ -1,16 +1,19 @@
 """The session loop: turn k edits the output of turn k-1. Knows no store, so that it runs anywhere."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from micebench.editors.base import Editor, EditRequest
+from micebench.editors.base import Edited, Editor, EditRequest
 from micebench.engine.images import decode_png, png_size, to_png
 from micebench.errors import EditorError
 from micebench.store.keys import derive_seed, sha256
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_REASON = 500  # characters of a reason that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class Chain:
         instructions: as the user wrote them, all turns.
         source: PNG of the source image, or None if it cannot be read.
         fault: why there is no source.
-        kept: turn -> (PNG, sha256 of the outputs it was made from) of the edits that need not be made again.
+        kept: turn -> (PNG, sha256 of the outputs it was made from) of the edits that need not be made again;
+            no PNG: the editor has refused it, so that the chain ends there.
     """
 
     row: int
@@ -48,18 +52,25 @@ class Chain:
     instructions: tuple[str, ...]
     source: bytes | None
     fault: str = ""
-    kept: dict[int, tuple[bytes, tuple[str, ...]]] = field(default_factory=dict)
+    kept: dict[int, tuple[bytes | None, tuple[str, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One edit that was made: PNG bytes, or why there are none."""
+    """One edit that was asked for: PNG bytes, or why there are none.
+
+    Attributes:
+        refused: there are none because the editor declined; else it failed.
+        usage: as in `EditRecord`.
+    """
 
     row: int
     turn: int
     seed: int
     png: bytes | None
     reason: str = ""
+    refused: bool = False
+    usage: Mapping[str, Any] | None = None
 
 
 class _Walk:
@@ -72,7 +83,11 @@ class _Walk:
         self.hashes: list[str] = []
         self._decoded: dict[int, Image] = {}
 
-    def advance(self, png: bytes) -> None:
+    def advance(self, png: bytes | None) -> None:
+        """On to the next turn; without an image the walk ends."""
+        if png is None:
+            self.stopped = True
+            return
         self.pngs.append(png)
         self.hashes.append(sha256(png))
 
@@ -86,7 +101,7 @@ class _Walk:
 def run_chains(editor: Editor, chains: Sequence[Chain], protocol: Protocol) -> Iterator[list[Outcome]]:
     """Edit the chains together, one editor call per turn; yields the new edits of each call.
 
-    An edit that fails stops its chain; the others go on. What is yielded is never taken back.
+    An edit that fails or is refused stops its chain; the others go on. What is yielded is never taken back.
     """
     walks = [_Walk(chain) for chain in chains]
     unreadable = [walk for walk in walks if walk.stopped]
@@ -108,10 +123,7 @@ def run_chains(editor: Editor, chains: Sequence[Chain], protocol: Protocol) -> I
             continue
         outcomes = _edit(editor, asked, turn, protocol)
         for walk, outcome in zip(asked, outcomes, strict=True):
-            if outcome.png is None:
-                walk.stopped = True
-            else:
-                walk.advance(outcome.png)
+            walk.advance(outcome.png)
         yield outcomes
 
 
@@ -164,16 +176,44 @@ def _call(editor: Editor, walks: Sequence[_Walk], turn: int, protocol: Protocol)
 
 
 def _outcome(walk: _Walk, turn: int, protocol: Protocol, result: object) -> Outcome:
-    size = png_size(walk.pngs[0 if protocol.context == "composed" else turn - 1])
+    usage = None
     try:
+        if isinstance(result, Edited):
+            usage = _as_json(result.usage)
+            if result.image is None or result.refused or result.failed:
+                return _without_image(walk, turn, protocol, result, usage)
+            result = result.image
+        size = png_size(walk.pngs[0 if protocol.context == "composed" else turn - 1])
         png = to_png(result, size if protocol.same_size else None)
     except Exception as error:  # noqa: BLE001 (a lazy or broken image fails while it is encoded)
-        return _failed(walk, turn, protocol, error)
-    return Outcome(walk.chain.row, turn, _seed(walk.chain, turn, protocol), png)
+        return _failed(walk, turn, protocol, error, usage)
+    return Outcome(walk.chain.row, turn, _seed(walk.chain, turn, protocol), png, usage=usage)
 
 
-def _failed(walk: _Walk, turn: int, protocol: Protocol, error: Exception) -> Outcome:
+def _without_image(
+    walk: _Walk, turn: int, protocol: Protocol, result: Edited, usage: Mapping[str, Any] | None
+) -> Outcome:
+    if sum(map(bool, (result.image is not None, result.refused, result.failed))) != 1:
+        raise EditorError("the editor returned an Edited that is not exactly one of image, refused and failed")
+    reason = " ".join((result.refused or result.failed).split())[:_REASON]
+    seed = _seed(walk.chain, turn, protocol)
+    return Outcome(walk.chain.row, turn, seed, None, reason, refused=bool(result.refused), usage=usage)
+
+
+def _as_json(usage: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """A copy that the journal can hold."""
+    if usage is None:
+        return None
+    try:
+        return json.loads(json.dumps(dict(usage), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise EditorError(f"the editor returned a usage that is no JSON ({error})") from error
+
+
+def _failed(
+    walk: _Walk, turn: int, protocol: Protocol, error: Exception, usage: Mapping[str, Any] | None = None
+) -> Outcome:
     reason = " ".join(str(error).split())
     if not isinstance(error, EditorError):
         reason = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-    return Outcome(walk.chain.row, turn, _seed(walk.chain, turn, protocol), None, reason[:500])
+    return Outcome(walk.chain.row, turn, _seed(walk.chain, turn, protocol), None, reason[:_REASON], usage=usage)

@@ -9,7 +9,7 @@ from micebench.engine.edit import Chain, Outcome
 from micebench.engine.job import Job
 from micebench.engine.pool import run_all
 from micebench.store.blobs import Blobs
-from micebench.store.index import OK, EditIndex
+from micebench.store.index import OK, REFUSED, EditIndex
 from micebench.store.journal import Journal
 from micebench.store.records import EditRecord
 from micebench.store.rundir import RunDir
@@ -20,6 +20,7 @@ def edit_missing(
 ) -> None:
     """Make the edits that are missing, failed, or whose image is lost; journal after each editor call.
 
+    A refusal is the editor's answer: it stands, and is asked again only on request (`Options.retry_refused`).
     While one call's results are written, the editor is already busy with the next.
 
     Args:
@@ -28,6 +29,9 @@ def edit_missing(
         beside: told which edits have changed and which rows are settled (one worker only: several finish
             their rows in any order).
     """
+    if job.options.retry_refused:
+        for row, turn in list(index.refusals):
+            index.forget(row, turn)
     total = sum(index.sessions.turns) * index.repeats
     settled = total - sum(open_edits(index, row) for row in range(index.rows))
     tick(settled, total)
@@ -66,7 +70,7 @@ def _store(
         index.record(row, record, (run.edits, offset))
         if beside is not None and before != (record.key, record.image):
             beside.changed(row, turn)
-        if record.status == "failed":
+        if record.image is None:
             later = range(turn + 1, index.sessions.turns[row // index.repeats] + 1)
             settled += len(later)
             for lost in later:
@@ -78,8 +82,7 @@ def _store(
 
 def open_edits(index: EditIndex, row: int) -> int:
     """How many edits of a row are still to be made, as far as the journals say."""
-    turns = index.sessions.turns[row // index.repeats]
-    return sum(index.state(row, turn) != OK for turn in range(1, turns + 1))
+    return sum(index.state(row, turn) != OK for turn in index.wanted(row))
 
 
 def chunks(index: EditIndex, blobs: Blobs, batch: int) -> Iterator[list[Chain]]:
@@ -97,8 +100,7 @@ def chunks(index: EditIndex, blobs: Blobs, batch: int) -> Iterator[list[Chain]]:
 def _unfinished(index: EditIndex, blobs: Blobs, row: int) -> bool:
     if open_edits(index, row):
         return True
-    turns = index.sessions.turns[row // index.repeats]
-    images = (index.image(row, turn) for turn in range(1, turns + 1))
+    images = (index.image(row, turn) for turn in index.wanted(row))
     return any(image is None or blobs.find(image) is None for image in images)
 
 
@@ -108,7 +110,7 @@ def _chain(index: EditIndex, blobs: Blobs, row: int) -> Chain:
     for turn in range(1, index.sessions.turns[session] + 1):
         image = index.image(row, turn)
         png = blobs.find(image) if image is not None else None
-        if png is not None:
+        if png is not None or index.state(row, turn) == REFUSED:
             made_from = tuple(index.image(row, earlier) or "" for earlier in index.inputs(turn))
             chain.kept[turn] = (png, made_from)
     return chain
@@ -131,8 +133,9 @@ def _record(index: EditIndex, blobs: Blobs, outcome: Outcome) -> EditRecord:
         session=index.sessions.ids[session],
         repeat=repeat,
         turn=outcome.turn,
-        status="ok" if image is not None else "failed",
+        status="ok" if image is not None else "refused" if outcome.refused else "failed",
         image=image,
         seed=outcome.seed,
         reason=outcome.reason,
+        usage=outcome.usage,
     )

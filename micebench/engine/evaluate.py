@@ -1,6 +1,7 @@
 """`evaluate`: sources, then edits, then verdicts, then the summary; every stage resumes where it was."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from micebench.engine.run import Run
 from micebench.engine.setup import JudgeSource, judge_source
 from micebench.engine.sources import ingest
 from micebench.engine.summarize import derive
-from micebench.errors import RunError
+from micebench.errors import CardError, RunError
 from micebench.judges.base import Judge
 from micebench.store.manifest import Manifest, versions
 from micebench.store.rundir import Log, RunDir, write_manifest
@@ -35,6 +36,7 @@ def evaluate(
     context: str | None = None,
     workers: int = 1,
     batch: int | None = None,
+    retry_refused: bool = False,
     cards: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> Run:
@@ -52,6 +54,7 @@ def evaluate(
         context: last | history | composed; None: what the editor declares.
         workers: editor processes (each with its own editor).
         batch: requests per editor call; None: what the editor declares.
+        retry_refused: ask again for edits that the editor has refused (failed ones are asked again anyway).
         cards: further card folders.
         progress: told how far each stage is.
 
@@ -68,6 +71,7 @@ def evaluate(
         data=Path(data) if data is not None else None,
         workers=workers,
         batch=batch,
+        retry_refused=retry_refused,
     )
     return execute(make_job(task, editor, judge, options, out), progress)
 
@@ -158,12 +162,29 @@ def judge(
 def _judge_of(
     manifest: Manifest, path: Path, judge: str | JudgeCard | Judge | None, cards: Sequence[Path]
 ) -> JudgeSource:
-    if judge is None and manifest.judge_card is not None:
-        judge = JudgeCard.model_validate(manifest.judge_card)
-    source = judge_source(judge, TaskCard.model_validate(manifest.task_card), cards) if judge else None
+    task = TaskCard.model_validate(manifest.task_card)
+    if judge is not None:
+        source = judge_source(judge, task, cards)
+    else:
+        source = _recorded_judge(manifest, task, path, cards)
     if source is None:
         raise RunError(f"{path}: the run has no judge card of its own; name one with --judge")
     return source
+
+
+def _recorded_judge(manifest: Manifest, task: TaskCard, path: Path, cards: Sequence[Path]) -> JudgeSource | None:
+    """The judge the run was judged by: by its name or, if that means another one today, from the card it recorded."""
+    if manifest.judge_card is None or manifest.judge is None:
+        return None
+    for card in (manifest.judge, JudgeCard.model_validate(manifest.judge_card)):
+        with suppress(CardError):
+            source = judge_source(card, task, cards)
+            if source is not None and source.identity == manifest.judge_hash:
+                return source
+    raise RunError(
+        f"{path}: judge {manifest.judge!r}, or a prompt of it, has changed since, or is not among the cards; "
+        f"to judge by today's, run `micebench judge {path} --judge {manifest.judge}`"
+    )
 
 
 def _settle_manifest(job: Job, run: RunDir, n_sessions: int) -> Manifest:

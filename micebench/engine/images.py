@@ -121,6 +121,11 @@ class StoredImage:
         return self._digest
 
     @property
+    def png(self) -> bytes:
+        """The stored file."""
+        return self._png
+
+    @property
     def size(self) -> tuple[int, int]:
         """(width, height), without decoding."""
         return png_size(self._png)

@@ -10,6 +10,7 @@ from micebench.cards import EditorCard, JudgeCard, TaskCard, card_hash, load_car
 from micebench.editors.base import Editor
 from micebench.engine.edit import Protocol
 from micebench.engine.setup import EditorSource, JudgeSource, default_out, editor_source, judge_source
+from micebench.engine.weights import NO_FILES, ModelFiles
 from micebench.errors import CardError, RunError
 from micebench.judges.base import Judge
 from micebench.store.manifest import Manifest, now, versions
@@ -32,6 +33,8 @@ class Options:
         data: the release's folder, for tasks that need one.
         workers: editor processes.
         batch: requests per editor call; None: what the editor's card says.
+        retry_refused: ask again for edits that the editor has refused.
+        files: weights and adapter of the model given by hand.
     """
 
     context: str | None = None
@@ -42,6 +45,8 @@ class Options:
     data: Path | None = None
     workers: int = 1
     batch: int | None = None
+    retry_refused: bool = False
+    files: ModelFiles = NO_FILES
 
     def check(self) -> None:
         """Raises CardError for a number that makes no sense."""
@@ -127,7 +132,7 @@ def make_job(
     """
     options.check()
     card = task if isinstance(task, TaskCard) else load_card(TaskCard, task, options.cards)
-    chosen = editor_source(editor, card, options.cards, options.context)
+    chosen = editor_source(editor, card, options.cards, options.context, options.files)
     scorer = judge_source(judge, card, options.cards)
     return Job(card, chosen, scorer, options, Path(out) if out else _default_out(card, chosen, options))
 

@@ -1,11 +1,13 @@
-"""The third stage: questions about finished edits, asked in chunks, answered by verdicts."""
+"""The third stage: questions about finished edits, answered by verdicts."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from time import monotonic
+from typing import cast
 
+from micebench.engine.answering import Asked, Unit, answers, streamed
 from micebench.engine.images import StoredImage
 from micebench.engine.setup import JudgeSource
-from micebench.judges.base import Judge
+from micebench.judges.base import Judge, StreamingJudge
 from micebench.store.blobs import Blobs
 from micebench.store.index import VerdictIndex
 from micebench.store.journal import Journal
@@ -13,21 +15,12 @@ from micebench.store.keys import verdict_key
 from micebench.store.records import VerdictRecord
 from micebench.store.rundir import RunDir
 from micebench.store.sessionlines import parse_session
-from micebench.verdicts import MetricName, Question, Status, Verdict
+from micebench.verdicts import MeasureName, MetricName, Question, Status, Verdict
 
 CHUNK_ROWS = 64
 _CHUNK_BYTES = 64 << 20  # decoded pixels in memory at a time
+_WRITE_EVERY_S = 0.5
 _NO_VALUE = (Status.UNPARSED, Status.REFUSED, Status.ERROR)
-
-
-class Unit(NamedTuple):
-    """One verdict to be made: about the edit with this key, whose output has this sha256."""
-
-    row: int
-    turn: int
-    metric: str
-    edit: str
-    image: str
 
 
 def missing_units(index: VerdictIndex, row: int, *, retry_failed: bool) -> list[Unit]:
@@ -47,7 +40,11 @@ def missing_units(index: VerdictIndex, row: int, *, retry_failed: bool) -> list[
 
 
 class Judging:
-    """Asks for the missing verdicts row by row, in canonical order; journals after each call of the judge.
+    """Asks for the missing verdicts, row by row in canonical order; journals what is answered.
+
+    A judge is called with chunks of rows; one that can stream is fed row by row, and its verdicts are journaled in
+    the order in which they come. The order in the journal is no cause of anything: a run's verdicts are read in
+    canonical order.
 
     Args:
         index: is kept up to date.
@@ -74,43 +71,89 @@ class Judging:
 
     def advance(self, until: int) -> None:
         """Judge the rows before `until` that have not been reached yet; their edits must be settled."""
-        index, rows = self._index, self._index.edits.rows
-        with Journal(index.path) as journal:
-            while self._row < until:
-                self._row, asked = _chunk(index, self._blobs, self._row, until, retry_failed=self._retry_failed)
-                if asked:
-                    self._judge = self._judge or self._source.build()
-                    verdicts = _answers(self._judge, [question for _, question in asked])
-                    pairs = zip(asked, verdicts, strict=True)
-                    records = [_record(index, unit, verdict) for (unit, _), verdict in pairs]
-                    offsets = journal.append(record.to_line() for record in records)
-                    for (unit, _), record, offset in zip(asked, records, offsets, strict=True):
-                        index.record(unit.row, unit.turn, unit.metric, (record.status, record.value), offset)
-                self._tick(self._row, rows)
+        first = self._row
+        while first < until and not missing_units(self._index, first, retry_failed=self._retry_failed):
+            first += 1
+        if first < until:
+            self._judge = self._judge or self._source.build()
+            with _Notes(self._index) as notes:
+                if isinstance(self._judge, StreamingJudge):
+                    self._stream(self._judge, first, until, notes)
+                else:
+                    self._by_chunks(self._judge, first, until, notes)
+        self._row = max(self._row, until)
+        self._tick(self._row, self._index.edits.rows)
 
     def finish(self) -> None:
         """Judge all that is left."""
         self.advance(self._index.edits.rows)
 
+    def _by_chunks(self, judge: Judge, row: int, until: int, notes: "_Notes") -> None:
+        while row < until:
+            asked: list[Asked] = []
+            room, end = _CHUNK_BYTES, min(until, row + CHUNK_ROWS)
+            while row < end and room > 0:
+                questions, size = self._open(row)
+                asked += questions
+                room -= size
+                row += 1
+            notes.add(asked, answers(judge, asked))
+            notes.write()
+            self._tick(row, self._index.edits.rows)
 
-def _chunk(
-    index: VerdictIndex, blobs: Blobs, first: int, until: int, *, retry_failed: bool
-) -> tuple[int, list[tuple[Unit, Question]]]:
-    """(row after the chunk, its open questions): as many rows as fit into memory, decoded."""
-    asked: list[tuple[Unit, Question]] = []
-    room = _CHUNK_BYTES
-    row = first
-    while row < until and row - first < CHUNK_ROWS and room > 0:
-        units = missing_units(index, row, retry_failed=retry_failed)
-        if units:
-            questions, size = _questions(index, blobs, units)
-            asked += questions
-            room -= size
-        row += 1
-    return row, asked
+    def _stream(self, judge: StreamingJudge, row: int, until: int, notes: "_Notes") -> None:
+        rows = ((number, self._open(number)[0]) for number in range(row, until))
+        done = row
+        for asked, verdicts in streamed(judge, (asked for _, asked in rows)):
+            notes.add(asked, verdicts)
+            notes.write_if_due()
+            done += 1
+            self._tick(done, self._index.edits.rows)
+
+    def _open(self, row: int) -> tuple[list[Asked], int]:
+        """The open questions about a row, and the bytes its decoded images take."""
+        units = missing_units(self._index, row, retry_failed=self._retry_failed)
+        return _questions(self._index, self._blobs, units) if units else ([], 0)
 
 
-def _questions(index: VerdictIndex, blobs: Blobs, units: Sequence[Unit]) -> tuple[list[tuple[Unit, Question]], int]:
+class _Notes:
+    """Answered units on their way into the journal."""
+
+    def __init__(self, index: VerdictIndex) -> None:
+        self._index = index
+        self._journal = Journal(index.path)
+        self._held: list[tuple[Unit, VerdictRecord]] = []
+        self._written = monotonic()
+
+    def __enter__(self) -> "_Notes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """What was answered is kept, also when the judging is interrupted."""
+        try:
+            self.write()
+        finally:
+            self._journal.close()
+
+    def add(self, asked: Sequence[Asked], verdicts: Sequence[Verdict]) -> None:
+        self._held += [
+            (unit, _record(self._index, unit, verdict)) for (unit, _), verdict in zip(asked, verdicts, strict=True)
+        ]
+
+    def write_if_due(self) -> None:
+        """An fsync costs the time of a few rows: not one for each."""
+        if monotonic() - self._written >= _WRITE_EVERY_S:
+            self.write()
+
+    def write(self) -> None:
+        held, self._held = self._held, []
+        offsets = self._journal.append(record.to_line() for _, record in held)
+        for (unit, record), offset in zip(held, offsets, strict=True):
+            self._index.record(unit.row, unit.turn, unit.metric, (record.status, record.value), offset)
+        self._written = monotonic()
+
+
+def _questions(index: VerdictIndex, blobs: Blobs, units: Sequence[Unit]) -> tuple[list[Asked], int]:
     """Questions about one row, and the bytes its decoded images take; damaged images are not asked about."""
     edits, row = index.edits, units[0].row
     position = row // edits.repeats
@@ -126,41 +169,12 @@ def _questions(index: VerdictIndex, blobs: Blobs, units: Sequence[Unit]) -> tupl
         return [], 0
     session = parse_session(next(edits.sessions.lines([position])), edits.cause.task, blobs)
     asked = [
-        (unit, Question(cast(MetricName, unit.metric), session, unit.turn, images[: unit.turn + 1]))
+        (unit, Question(cast(MetricName | MeasureName, unit.metric), session, unit.turn, images[: unit.turn + 1]))
         for unit in units
         if unit.turn < len(images)
     ]
     width, height = images[0].size
     return asked, 3 * width * height * len(images)
-
-
-def _answers(judge: Judge, questions: Sequence[Question]) -> list[Verdict]:
-    """One verdict per question: what the annotation forbids is not asked."""
-    faults = [question.current.invalid.get(question.metric) for question in questions]
-    open_questions = [question for question, fault in zip(questions, faults, strict=True) if fault is None]
-    answers = iter(_ask(judge, open_questions))
-    return [next(answers) if fault is None else Verdict.missing(Status.INVALID_ANNOTATION, fault) for fault in faults]
-
-
-def _ask(judge: Judge, questions: Sequence[Question]) -> list[Verdict]:
-    """Ask all at once; if that breaks the contract, one by one, so that only the guilty item pays."""
-    if not questions:
-        return []
-    try:
-        verdicts: list[object] = list(judge.judge(questions))
-    except Exception as error:  # noqa: BLE001 (a judge is foreign code; its failure is a status, never a number)
-        fault = f"the judge raised {type(error).__name__}: {' '.join(str(error).split())}"
-    else:
-        wrong = [type(answer).__name__ for answer in verdicts if not isinstance(answer, Verdict)]
-        if len(verdicts) != len(questions):
-            fault = f"the judge gave {len(verdicts)} verdicts for {len(questions)} questions"
-        elif wrong:
-            fault = f"the judge gave an object of type {wrong[0]!r} instead of a verdict"
-        else:
-            return cast(list[Verdict], verdicts)
-    if len(questions) == 1:
-        return [Verdict.missing(Status.ERROR, fault[:500])]
-    return [verdict for question in questions for verdict in _ask(judge, [question])]
 
 
 def _record(index: VerdictIndex, unit: Unit, verdict: Verdict) -> VerdictRecord:

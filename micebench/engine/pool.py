@@ -131,9 +131,9 @@ def _lost(worker: _Worker, protocol: Protocol) -> list[Outcome]:
     lost: list[Outcome] = []
     for chain in worker.chunk:
         turn = worker.done[chain.row] + 1
-        while turn in chain.kept:
+        while turn in chain.kept and chain.kept[turn][0] is not None:
             turn += 1
-        if turn <= len(chain.instructions):
+        if turn <= len(chain.instructions) and turn not in chain.kept:
             seed = derive_seed(protocol.task, chain.session, turn, chain.repeat, protocol.seed)
             reason = f"the editor's process ended with code {code}"
             lost.append(Outcome(chain.row, turn, seed, None, reason))

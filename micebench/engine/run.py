@@ -1,12 +1,14 @@
 """The reading side of a run: what reports, comparisons and people's own scripts work with."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from micebench.errors import RunError
 from micebench.sessions import Session
 from micebench.store.index import EditIndex, SessionIndex, VerdictIndex
+from micebench.store.journal import read_journal
 from micebench.store.keys import EditCause
 from micebench.store.manifest import Manifest
 from micebench.store.records import EditRecord, VerdictRecord
@@ -20,7 +22,7 @@ __all__ = ["EditRecord", "Failure", "Manifest", "Run", "VerdictRecord", "open_ru
 
 
 class Failure(NamedTuple):
-    """A session that could not be finished."""
+    """A session that ended before its last turn."""
 
     session: str
     repeat: int
@@ -57,7 +59,7 @@ class Run:
                 raise RunError(f"{index.path}: damaged session line ({error}); restore it from a copy") from error
 
     def edits(self) -> Iterator[EditRecord]:
-        """Finished and failed edits."""
+        """Finished, failed and refused edits."""
         return self.edit_index().records()
 
     def verdicts(self) -> Iterator[VerdictRecord]:
@@ -65,12 +67,33 @@ class Run:
         return self.verdict_index().records()
 
     def failures(self) -> list[Failure]:
-        """Sessions that stopped at a failed edit, in canonical order."""
+        """Sessions that stopped at a failed edit, in canonical order; the next run tries them again."""
+        return self._stopped(self.edit_index().reasons)
+
+    def refusals(self) -> list[Failure]:
+        """Sessions that stopped at an edit the editor declined to make, in canonical order; that is its answer."""
+        return self._stopped(self.edit_index().refusals)
+
+    def _stopped(self, reasons: Mapping[tuple[int, int], str]) -> list[Failure]:
         index = self.edit_index()
         return [
             Failure(index.sessions.ids[row // index.repeats], row % index.repeats, turn, reason)
-            for (row, turn), reason in sorted(index.reasons.items())
+            for (row, turn), reason in sorted(reasons.items())
         ]
+
+    def usage(self) -> dict[str, float]:
+        """What the editor reported with its edits, summed by name (``cost_usd``, ``latency_s``, tokens ...).
+
+        Every call counts, those whose edit was made again later too: this is what the run has cost so far. It
+        is not part of the summary, which depends on the images alone. Empty where the editor reports nothing.
+        """
+        total: dict[str, float] = defaultdict(float)
+        for path in self._dir.edit_journals():
+            for _, line in read_journal(path):
+                for name, value in (line.get("usage") or {}).items():
+                    if isinstance(value, int | float) and not isinstance(value, bool):
+                        total[name] += value
+        return dict(sorted(total.items()))
 
     def blob(self, sha256: str) -> bytes:
         """PNG bytes of an image. Raises RunError if the file is missing or damaged."""
@@ -87,7 +110,7 @@ class Run:
         from micebench.engine.summarize import summarize_run
 
         if self._summary is None:
-            self._summary = summarize_run(self.manifest, self.table())
+            self._summary = summarize_run(self.manifest, self.edit_index(), self.table())
         return self._summary
 
     def edit_index(self) -> EditIndex:

@@ -10,15 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from micebench.cards import CardFolders, EditorCard, JudgeCard, TaskCard, card_hash, load_card, resolve
+from micebench.cards import CardFolders, EditorCard, JudgeCard, TaskCard, load_card, resolve
 from micebench.editors.base import Editor
+from micebench.editors.replay import replay_card
+from micebench.engine.weights import (
+    NO_FILES,
+    ModelFiles,
+    card_identity,
+    is_saved_pipeline,
+    judge_identity,
+    place,
+    saved_pipeline_card,
+)
 from micebench.errors import CardError
 from micebench.judges.base import Judge
-from micebench.verdicts import METRICS
+from micebench.verdicts import MEASURES, METRICS
 
 Context = Literal["last", "history", "composed"]
 CONTEXTS: tuple[Context, ...] = get_args(Context)
 _DEFAULT_BATCH = 16
+_REPLAY = "replay:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class JudgeSource:
     """Where a judge comes from.
 
     Attributes:
-        identity: as in EditorSource.
+        identity: hash of the card, its prompts and its local weights; of Python code as in EditorSource.
         metrics: what it is asked.
         concurrent: may judge while the editor is still at work.
     """
@@ -83,16 +94,31 @@ class JudgeSource:
 
 
 def editor_source(
-    editor: str | EditorCard | Editor, task: TaskCard, cards: CardFolders = (), context: str | None = None
+    editor: str | EditorCard | Editor,
+    task: TaskCard,
+    cards: CardFolders = (),
+    context: str | None = None,
+    files: ModelFiles = NO_FILES,
 ) -> EditorSource:
-    """An editor by card id, ``module:Class``, card or object.
+    """An editor by card id, folder of a saved pipeline, ``replay:FOLDER``, ``module:Class``, card or object.
+
+    Args:
+        files: weights and adapter to be used instead of those the card names.
 
     Raises:
-        CardError: unknown name (with the nearest), or an editor that does not fit the task.
+        CardError: unknown name (with the nearest), an editor that does not fit the task, weights that are
+            not there or not pinned.
     """
     if context is not None and context not in CONTEXTS:
         raise CardError(f"context is {context!r}; give one of {', '.join(CONTEXTS)}")
     chosen = cast(Context | None, context)
+    if isinstance(editor, str) and editor.startswith(_REPLAY):
+        files = ModelFiles(weights=Path(editor.removeprefix(_REPLAY)))
+        editor = replay_card(Path(editor.removeprefix(_REPLAY)), task.domain)
+    elif isinstance(editor, str) and is_saved_pipeline(editor):
+        editor = saved_pipeline_card(Path(editor), task.domain)
+    if files != NO_FILES and not (isinstance(editor, EditorCard) or (isinstance(editor, str) and ":" not in editor)):
+        raise CardError("--weights and --adapter go with a model card; a Python editor loads its own")
     if isinstance(editor, str) and ":" in editor:
         kind = resolve(editor, where="--model")
         _with_method(kind, "edit", "an editor")
@@ -107,7 +133,9 @@ def editor_source(
         editor = load_card(EditorCard, editor, cards)
     if isinstance(editor, EditorCard):
         check_domain(task, editor)
-        return EditorSource(editor.id, _card_identity(editor), chosen or editor.context, editor.batch, card=editor)
+        name, placed = place(editor, files)
+        identity = card_identity(editor, placed)
+        return EditorSource(name, identity, chosen or editor.context, editor.batch, card=placed)
     _with_method(editor, "edit", "an editor")
     kind = type(editor)
     return EditorSource(
@@ -134,16 +162,16 @@ def judge_source(
     if isinstance(judge, str):
         judge = load_card(JudgeCard, judge, cards)
     if isinstance(judge, JudgeCard):
-        if judge.domain != task.domain:
+        if judge.domain not in (task.domain, "any"):
             raise CardError(
                 f"judge {judge.id!r} judges {judge.domain} images, task {task.id!r} has {task.domain} ones; "
                 f"give --judge {task.judge or 'NAME'}"
             )
-        return JudgeSource(judge.id, card_hash(judge), tuple(judge.metrics), judge.concurrent, card=judge)
+        return JudgeSource(judge.id, judge_identity(judge), tuple(judge.metrics), judge.concurrent, card=judge)
     _with_method(judge, "judge", "a judge")
     kind = type(judge)
     asked = tuple(getattr(judge, "metrics", METRICS))
-    unknown = [metric for metric in asked if metric not in METRICS]
+    unknown = [metric for metric in asked if metric not in (*METRICS, *MEASURES)]
     if unknown:
         raise CardError(f"{kind.__qualname__}.metrics: unknown metric {unknown[0]!r}; known: {', '.join(METRICS)}")
     return JudgeSource(
@@ -157,7 +185,7 @@ def judge_source(
 
 def check_domain(task: TaskCard, editor: EditorCard) -> None:
     """Raises CardError (with the remedy) if the editor was made for another kind of image."""
-    if editor.domain == task.domain:
+    if editor.domain in (task.domain, "any"):
         return
     if editor.domain == "mini":
         remedy = f"{editor.id!r} edits rendered scenes only: give --task mice-mini, or a photo model with --model"
@@ -194,19 +222,6 @@ def _declared_batch(editor: Any) -> int:
     if not isinstance(batch, int) or batch < 1:
         raise CardError(f"the editor's batch is {batch!r}; give a whole number of at least 1")
     return batch
-
-
-def _card_identity(card: EditorCard) -> str:
-    """Hash of the card and, where it names weights, of every file of them: retrained is another editor."""
-    if card.weights is None:
-        return card_hash(card)
-    digest = hashlib.sha256(card_hash(card).encode())
-    folder = card.weights_folder()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _code_identity(kind: Callable[..., Any], own: str = "") -> str:

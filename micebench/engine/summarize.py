@@ -44,7 +44,7 @@ def verdict_table(edits: EditIndex, verdicts: VerdictIndex) -> "VerdictTable":
     )
 
 
-def summarize_run(manifest: Manifest, table: "VerdictTable") -> dict[str, Any]:
+def summarize_run(manifest: Manifest, edits: EditIndex, table: "VerdictTable") -> dict[str, Any]:
     """The content of ``summary.json``."""
     from micebench.metrics.summary import summarize
 
@@ -53,6 +53,7 @@ def summarize_run(manifest: Manifest, table: "VerdictTable") -> dict[str, Any]:
         "model": manifest.model,
         "judge": manifest.judge,
         "n_sessions": manifest.n_sessions,
+        "edits": edits.counts(),
     }
     return head | summarize(table, consistency=manifest.content_consistency, seed=manifest.seed)
 
@@ -60,4 +61,4 @@ def summarize_run(manifest: Manifest, table: "VerdictTable") -> dict[str, Any]:
 def derive(run: RunDir, manifest: Manifest, verdicts: VerdictIndex) -> None:
     """Write ``verdicts.parquet`` and ``summary.json`` anew."""
     write_parquet(run.parquet, verdicts.lines())
-    write_json(run.summary, summarize_run(manifest, verdict_table(verdicts.edits, verdicts)))
+    write_json(run.summary, summarize_run(manifest, verdicts.edits, verdict_table(verdicts.edits, verdicts)))

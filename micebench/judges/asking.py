@@ -59,7 +59,7 @@ def answer(checks: Checks, components: Components) -> list[list[Verdict]]:
 
     Returns:
         one list of verdicts per check, in order. VLM replies, their usage and latency are added to the verdicts
-        of the check that asked, unless it has set `raw` itself.
+        of the check that asked, unless it has set `raw` in any of them itself.
     """
     return next(answered for _, answered in answer_each([checks], components))
 
@@ -150,15 +150,12 @@ def _gather(walk: _Walk, desk: "_Desk", requests: tuple[Request, ...]) -> None:
 
 def _told(walk: _Walk) -> list[Verdict]:
     verdicts = walk.verdicts or []
-    if not walk.replies:
-        return verdicts
+    if not walk.replies or any(verdict.raw for verdict in verdicts):
+        return verdicts  # nothing was said, or the check has told what belongs to which verdict
     replies = [reply for reply in walk.replies if isinstance(reply, Reply)]
     raw = tuple(text for reply in walk.replies for text in said_verbatim(reply))
     latency = sum(reply.latency_s or 0.0 for reply in replies) if replies else None
-    return [
-        verdict if verdict.raw else replace(verdict, raw=raw, usage=total_usage(replies), latency_s=latency)
-        for verdict in verdicts
-    ]
+    return [replace(verdict, raw=raw, usage=total_usage(replies), latency_s=latency) for verdict in verdicts]
 
 
 def said_verbatim(reply: Reply | Failure) -> tuple[str, ...]:

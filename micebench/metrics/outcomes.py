@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from micebench.metrics.table import OK, UNKNOWN, BoolArray, FloatArray, VerdictTable
+from micebench.verdicts import MEASURES
 
 Consistency = Literal["edival", "mice"]
 Side = Literal["value", "at_least", "at_most"]
@@ -109,7 +110,8 @@ def outcomes(table: VerdictTable, consistency: Consistency, side: Side = "value"
     """Every outcome the table's metrics allow.
 
     Keys: marginal_success, turn_success, consistency (`mice`) or consistency.object and
-    consistency.background (`edival`), global_awareness, cumulative_awareness, collapse, quality_drift.
+    consistency.background (`edival`), global_awareness, cumulative_awareness, collapse, quality_drift, and the
+    measures under their own names.
     """
     fill = {"value": None, "at_least": 0.0, "at_most": 1.0}[side]
     found: dict[str, Outcome] = {}
@@ -132,4 +134,4 @@ def outcomes(table: VerdictTable, consistency: Consistency, side: Side = "value"
     if "quality" in table.values:
         # Drift falls as quality rises, so its smallest value needs the unknown qualities at 1.
         found["quality_drift"] = quality_drift(scores(table, "quality", None if fill is None else 1.0 - fill))
-    return found
+    return found | {name: direct(scores(table, name, fill)) for name in MEASURES if name in table.values}

@@ -12,6 +12,7 @@ from micebench.metrics.intervals import Interval, Resampling, Target, all_equal_
 from micebench.metrics.outcomes import Consistency
 from micebench.metrics.ratios import ALL_TURNS, Key, Layout, layout
 from micebench.metrics.table import FloatArray, IntArray, VerdictTable
+from micebench.verdicts import MEASURES
 
 METRIC_NAMES: tuple[str, ...] = (
     "marginal_success",
@@ -23,7 +24,10 @@ METRIC_NAMES: tuple[str, ...] = (
     "collapse",
     "quality_drift",
 )
-"""Metrics of a summary, in order of display. Lower is better for collapse and quality_drift."""
+"""Metrics of a summary, in order of display. Lower is better for collapse and quality_drift.
+
+The measures a judge was asked for (`micebench.verdicts.MEASURES`) follow under their own names.
+"""
 Cell = dict[str, float | int | None]
 _BLANK: Cell = {
     "value": None, "low": None, "high": None, "n": 0, "of": 0, "at_least": None, "at_most": None,
@@ -163,11 +167,12 @@ def having(table: VerdictTable, grouped: Clusters, groups: tuple[int, ...]) -> I
 
 
 def by_metric(cells: dict[Key, Cell], of: IntArray, blank: Cell) -> dict[str, dict[str, Cell]]:
-    """NAME -> TURN -> cell, for every metric; one that nobody was asked about is `blank`."""
+    """NAME -> TURN -> cell, for every metric (one that nobody was asked about is `blank`) and measure."""
+    measured = {key.name for key in cells}.intersection(MEASURES)
     return {
         name: {
             str(turn): cells.get(Key(name, turn), {**blank, "of": int(count)})
             for turn, count in enumerate(of, start=1)
         }
-        for name in METRIC_NAMES
+        for name in (*METRIC_NAMES, *(name for name in MEASURES if name in measured))
     }

@@ -29,7 +29,7 @@ SHORT: dict[MetricName, str] = {
 _YES_NO = ("IF", "GA")
 _REASON = 600  # characters of a reason that the page shows
 _INSTRUCTION = 3000
-_ABSENCE = {"failed": "the editor failed", "missing": "not edited yet"}
+_ABSENCE = {"failed": "the editor failed", "refused": "the editor refused", "missing": "not edited yet"}
 
 
 @dataclass(frozen=True, slots=True)

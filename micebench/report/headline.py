@@ -25,6 +25,7 @@ def head(run: "Run") -> dict[str, Any]:
         *([("repeats", str(manifest.repeats))] if manifest.repeats > 1 else []),
         ("context", manifest.context),
         ("seed", str(manifest.seed)),
+        ("editing", " · ".join(usage_facts(run.usage()))),
         ("started", manifest.created.replace("T", " ").replace("+00:00", " UTC")),
         ("versions", versions),
     ]
@@ -32,17 +33,33 @@ def head(run: "Run") -> dict[str, Any]:
         "model": visible(manifest.model, 120),
         "task": visible(manifest.task, 120),
         "facts": [(name, visible(value, 400)) for name, value in facts if value],
-        "command": _command(run),
+        "command": command(run),
         "version": visible(manifest.versions.get("micebench", ""), 40),
     }
 
 
-def _command(run: "Run") -> str:
+def usage_facts(usage: Mapping[str, float]) -> list[str]:
+    """What editing has cost, as far as the editor said: money, time in calls, attempts, tokens."""
+    facts: list[str] = []
+    for name, value in usage.items():
+        if name == "cost_usd":
+            facts.insert(0, f"{value:,.2f} USD" if value >= 0.01 else f"{value:.2g} USD")
+        elif name == "latency_s":
+            facts.append(f"{value:,.0f} s in calls" if value >= 10 else f"{value:.2g} s in calls")
+        elif name == "attempts" or name.endswith("tokens"):
+            facts.append(f"{value:,.0f} {name.replace('_', ' ')}")
+    return facts
+
+
+def command(run: "Run") -> str:
     """The command that makes this run; "" where the model is a Python object."""
     manifest = run.manifest
     if manifest.editor_card is None:
         return ""
-    words = ["micebench", "run", "--model", manifest.model, "--task", manifest.task]
+    card = manifest.editor_card
+    replayed = str(card.get("editor", "")).startswith("micebench.editors.replay:") and card.get("weights")
+    model = f"replay:{card['weights']}" if replayed else manifest.model
+    words = ["micebench", "run", "--model", model, "--task", manifest.task]
     words += ["--judge", manifest.judge] if manifest.judge else []
     words += ["--context", manifest.context, "--seed", str(manifest.seed)]
     words += ["--repeats", str(manifest.repeats)] if manifest.repeats > 1 else []

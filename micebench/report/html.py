@@ -50,7 +50,6 @@ def render(run: "Run", *, limit: int = SESSIONS_SHOWN, budget: int = GALLERY_BYT
     track_names = _ordered({found[key].track for key in picked}, TRACKS)
     cards, type_options = _cards(environment, run, found, picked, track_names, budget)
     overall = tables.overall_table(summary)
-    failures = run.failures()
     script = _resource("report.js")
     page = environment.get_template("report.html.j2").render(
         head=head(run),
@@ -64,8 +63,13 @@ def render(run: "Run", *, limit: int = SESSIONS_SHOWN, budget: int = GALLERY_BYT
         gaps=tables.gaps(summary),
         any_partial=any(not one.full for row in overall.rows for one in row.cells),
         figures=figures(summary, consistency_parts(run.table())),
-        failed_edits=[_failed(failure) for failure in failures[:_FAILED_SHOWN]],
-        failed_count=len(failures),
+        stopped=[
+            (title, len(edits), [_stopped(edit) for edit in edits[:_FAILED_SHOWN]])
+            for title, edits in (
+                ("Edits refused by the model", run.refusals()),
+                ("Edits that failed", run.failures()),
+            )
+        ],
         cards=cards,
         shown_note=_shown_note(len(cards), len(found), limit),
         track_names=[visible(name, 40) for name in track_names],
@@ -141,7 +145,7 @@ def _cards(
     return [markup for _, markup in sorted(rendered, key=lambda pair: pair[0])], options
 
 
-def _failed(failure: Any) -> tuple[str, str]:
+def _stopped(failure: Any) -> tuple[str, str]:
     repeat = f" repeat {failure.repeat}" if failure.repeat else ""
     return visible(f"{failure.session} turn {failure.turn}{repeat}", 120), visible(failure.reason, 300)
 

@@ -3,7 +3,7 @@
 Everything is printed as `rich.text.Text`, never as markup, so nothing in the data can style or hide output.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,12 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from micebench.report import tables
+from micebench.report.headline import usage_facts
 from micebench.report.tables import Cell, Table
 from micebench.report.text import interval, number, plural, visible
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
+    from micebench.engine.run import Failure, Run
 
 _FAILED_SHOWN = 5
 _BAR = 24  # characters of a full bar
@@ -41,6 +42,7 @@ def print_run(run: "Run", console: Console) -> None:
     _print_first_failures(summary, console)
     _print_coverage(summary, console)
     _print_failures(run, console)
+    _print_usage(run, console)
     _print_places(run, console)
 
 
@@ -183,16 +185,25 @@ def _print_coverage(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def _print_failures(run: "Run", console: Console) -> None:
-    failures = run.failures()
-    if not failures:
-        return
-    _print_heading(f"Edits without an image: {len(failures):,}", console, "bold red")
+    for title, failures in (("Edits refused by the model", run.refusals()), ("Edits that failed", run.failures())):
+        if failures:
+            _print_stopped(title, failures, console)
+
+
+def _print_stopped(title: str, failures: "Sequence[Failure]", console: Console) -> None:
+    _print_heading(f"{title}: {len(failures):,}", console, "bold red")
     for failure in failures[:_FAILED_SHOWN]:
         repeat = f" repeat {failure.repeat}" if failure.repeat else ""
         where = f"{visible(failure.session, 60)} turn {failure.turn}{repeat}"
         _print_line(f"{where}: {visible(failure.reason or 'no reason given', 300)}", console)
     if len(failures) > _FAILED_SHOWN:
         _print_line(f"and {len(failures) - _FAILED_SHOWN:,} more, in edits/", console, "dim")
+
+
+def _print_usage(run: "Run", console: Console) -> None:
+    if facts := usage_facts(run.usage()):
+        console.print()
+        _print_line("Editing: " + " · ".join(facts), console, "dim")
 
 
 def _print_places(run: "Run", console: Console) -> None:

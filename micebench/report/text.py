@@ -2,6 +2,8 @@
 
 import unicodedata
 
+from micebench.verdicts import MEASURES
+
 LABELS: dict[str, str] = {
     "marginal_success": "Marginal success",
     "turn_success": "Turn-k success",
@@ -36,6 +38,23 @@ JUDGED_BY: dict[str, tuple[str, ...]] = {
     "quality_drift": ("quality",),
 }
 """Which verdicts a number is computed from."""
+
+_MEASURED: dict[str, str] = {
+    "L1": "1 - mean absolute difference",
+    "L2": "1 - mean squared difference",
+    "PSNR": "PSNR in dB, 50 dB = 100",
+    "SSIM": "SSIM × 100",
+    "LPIPS": "1 - LPIPS",
+    "CLIP": "cosine of CLIP's image features × 100",
+    "CLIP.text": "cosine of CLIP's features of the image and of the wanted description × 100",
+    "CLIP.direction": "cosine of change in image and change in description, by CLIP; 50 = unrelated",
+    "DINO": "cosine of DINO's image features × 100",
+}
+for _name in MEASURES:
+    _kind, _to = _name.split(".")
+    LABELS[_name] = f"{_kind} {_to}" if _name in _MEASURED else f"{_kind} to {_to}"
+    MEANINGS[_name] = _MEASURED.get(_name) or f"{_MEASURED[_kind]}, compared with the {_to} image"
+    JUDGED_BY[_name] = (_name,)
 
 LEGITIMATE = ("not_applicable", "invalid_annotation")
 """Statuses that leave a mean by definition; all others except ``ok`` are gaps, and bounded."""

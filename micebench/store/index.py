@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MISSING, OK, FAILED = 0, 1, 2
+MISSING, OK, FAILED, REFUSED = 0, 1, 2, 3
 """State of an edit."""
+_STATE_OF = {"ok": OK, "failed": FAILED, "refused": REFUSED}
 STATUSES: tuple[Status, ...] = tuple(Status)
 _HASH = 32
 
@@ -84,7 +85,11 @@ class SessionIndex:
 
 
 class EditIndex:
-    """State, key and image of every edit. The last line about an edit wins."""
+    """State, key and image of every edit. The last line about an edit wins.
+
+    Attributes:
+        reasons, refusals: (row, turn) -> why, of the failed and of the refused edits.
+    """
 
     def __init__(self, sessions: SessionIndex, cause: EditCause, repeats: int, turns: int) -> None:
         self.sessions = sessions
@@ -100,6 +105,7 @@ class EditIndex:
         self._files = bytearray(units)
         self._paths: list[Path] = []
         self.reasons: dict[tuple[int, int], str] = {}
+        self.refusals: dict[tuple[int, int], str] = {}
 
     def load(self, run: RunDir) -> None:
         """Read the journals; what was made from another cause than today's is not taken over.
@@ -123,17 +129,22 @@ class EditIndex:
         """Take over one edit whose line is at `place` (file, byte offset)."""
         unit = row * self.turns + record.turn - 1
         hashes = slice(unit * _HASH, (unit + 1) * _HASH)
-        self._state[unit] = OK if record.status == "ok" else FAILED
+        state = _STATE_OF.get(record.status)
+        if state is None:
+            said = f"{place[0]}: an edit of status {record.status!r}, which this micebench does not know"
+            raise RunError(f"{said}; read it with the one that wrote it")
+        self._state[unit] = state
         self._keys[hashes] = bytes.fromhex(record.key)
         self._images[hashes] = bytes.fromhex(record.image) if record.image else bytes(_HASH)
         path, self._offsets[unit] = place
         if path not in self._paths:
             self._paths.append(path)
         self._files[unit] = self._paths.index(path)
-        if record.status == "failed":
-            self.reasons[row, record.turn] = record.reason
-        else:
-            self.reasons.pop((row, record.turn), None)
+        for kept, of in ((self.reasons, FAILED), (self.refusals, REFUSED)):
+            if state == of:
+                kept[row, record.turn] = record.reason
+            else:
+                kept.pop((row, record.turn), None)
 
     def _drop_stale(self) -> None:
         for row in range(self.rows):
@@ -161,8 +172,19 @@ class EditIndex:
         ]
 
     def state(self, row: int, turn: int) -> int:
-        """MISSING, OK or FAILED."""
+        """MISSING, OK, FAILED or REFUSED."""
         return self._state[row * self.turns + turn - 1]
+
+    def wanted(self, row: int) -> range:
+        """The turns of a row that are to have an image: all of them, or those before a refusal."""
+        turns = range(1, self.sessions.turns[row // self.repeats] + 1)
+        return next((turns[: turn - 1] for turn in turns if self.state(row, turn) == REFUSED), turns)
+
+    def counts(self) -> dict[str, int]:
+        """Edits by status; ``unreached``: never asked for, because an earlier one of their session has no image."""
+        planned = sum(self.sessions.turns) * self.repeats
+        made = {name: self._state.count(state) for name, state in _STATE_OF.items()}
+        return made | {"unreached": planned - sum(made.values())}
 
     def key(self, row: int, turn: int) -> str:
         unit = row * self.turns + turn - 1
@@ -179,6 +201,7 @@ class EditIndex:
         """Treat an edit as not made."""
         self._state[row * self.turns + turn - 1] = MISSING
         self.reasons.pop((row, turn), None)
+        self.refusals.pop((row, turn), None)
 
     def records(self) -> Iterator[EditRecord]:
         """The valid edits in canonical order, read back from the journals."""

@@ -15,22 +15,25 @@ class EditRecord:
         key: hash of everything that caused the edit.
         repeat: 0-based.
         turn: 1-based.
+        status: ``refused``: the editor declined, which is its answer; ``failed``: it could not be done.
         image: sha256 of the output's PNG if status is ``ok``, else None.
         seed: the seed the editor was given.
-        reason: one line; why the edit failed.
+        reason: one line; why there is no image.
+        usage: what the editor said about cost (USD), tokens, latency (seconds), attempts ...; JSON.
     """
 
     key: str
     session: str
     repeat: int
     turn: int
-    status: Literal["ok", "failed"]
+    status: Literal["ok", "failed", "refused"]
     image: str | None
     seed: int
     reason: str = ""
+    usage: Mapping[str, Any] | None = None
 
     def to_line(self) -> dict[str, Any]:
-        return {
+        line: dict[str, Any] = {
             "key": self.key,
             "session": self.session,
             "repeat": self.repeat,
@@ -40,6 +43,9 @@ class EditRecord:
             "seed": self.seed,
             "reason": self.reason,
         }
+        if self.usage is not None:
+            line["usage"] = dict(self.usage)
+        return line
 
     @classmethod
     def from_line(cls, line: Mapping[str, Any]) -> "EditRecord":

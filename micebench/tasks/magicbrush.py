@@ -9,12 +9,13 @@ HF form     DIR/data/dev-*.parquet
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from micebench.cards import TaskCard
-from micebench.errors import DataError
+from micebench.errors import CardError, DataError
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.tasks import rows
+from micebench.tasks.apart import turns_apart
 from micebench.tasks.images import find_image
 from micebench.tasks.parquet import embedded_image, open_parquet, parquet_rows
 
@@ -22,8 +23,26 @@ _COLUMNS = ("img_id", "turn_index", "source_img", "mask_img", "target_img", "ins
 _LOCAL = ("edit_sessions.json", "*/edit_sessions.json")
 
 
-def sessions(card: TaskCard, folder: Path | None, *, on_bad_row: rows.OnBadRow = rows.refuse) -> Iterator[Session]:
-    """One session per img_id, its turns in the order of turn_index; source image is turn 1's input."""
+def sessions(
+    card: TaskCard,
+    folder: Path | None,
+    *,
+    start: Literal["source", "reference"] = "source",
+    on_bad_row: rows.OnBadRow = rows.refuse,
+) -> Iterator[Session]:
+    """One session per img_id, its turns in the order of turn_index; source image is turn 1's input.
+
+    Args:
+        start: reference: every turn is a session of its own, from the reference image before it (MagicBrush's
+            all-turn setting); source: turns follow each other (its final-turn setting is the last turn of these).
+    """
+    if start not in ("source", "reference"):
+        raise CardError(f"task {card.id!r}: start is {start!r}; give source or reference")
+    for session in _sessions(card, folder, on_bad_row):
+        yield from turns_apart(session) if start == "reference" else (session,)
+
+
+def _sessions(card: TaskCard, folder: Path | None, on_bad_row: rows.OnBadRow) -> Iterator[Session]:
     local = [path for pattern in _LOCAL for path in sorted(folder.glob(pattern))] if folder else []
     if folder is not None and local:
         files = [rows.AnnotationFile(path, path.relative_to(folder).as_posix()) for path in local]

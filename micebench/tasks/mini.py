@@ -2,12 +2,19 @@
 
 import io
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from micebench.cards import TaskCard
+from micebench.errors import CardError
+from micebench.metrics.exposure import turn_id
 from micebench.mini.generate import Plan, Split, plans
 from micebench.mini.world import Scene
 from micebench.sessions import ImageFile, Session, Track, Turn
+
+Start = Literal["source", "reference"]
+"""Where a session begins: at its source image, or (every turn on its own) at the reference state before a turn."""
 
 
 def sessions(
@@ -19,17 +26,53 @@ def sessions(
     counts: Mapping[Track, int],
     seed: int = 0,
     targets: bool = False,
+    start: Start = "source",
 ) -> Iterator[Session]:
     """Generate a split: `counts` sessions of each track.
 
     Args:
         targets: also render the reference state after every turn (`Turn.target_image`).
+        start: with "reference", turn k of session S becomes the one-turn session ``S.tk`` that starts where a
+            perfect editor would stand before it; plain track only, whose instructions need no past.
+
+    Raises:
+        CardError: an unknown `start`, or "reference" with another track than plain.
     """
+    if start not in ("source", "reference"):
+        raise CardError(f"task {card.id!r}: start is {start!r}; give source or reference")
+    if start == "reference" and set(counts) != {"plain"}:
+        others = ", ".join(track for track in counts if track != "plain") or "no track"
+        raise CardError(f"task {card.id!r}: start: reference is for plain sessions; counts names {others}")
     streams: dict[Track, Iterator[Plan]] = {track: plans(split, track, turns, seed) for track in counts}
     for number in range(max(counts.values())):  # tracks take turns, so that the first n sessions show them all
         for track, stream in streams.items():
-            if number < counts[track]:
-                yield to_session(next(stream), task=card.id, session_id=f"{track}-{number:04d}", targets=targets)
+            if number >= counts[track]:
+                continue
+            plan, name = next(stream), f"{track}-{number:04d}"
+            if start == "source":
+                yield to_session(plan, task=card.id, session_id=name, targets=targets)
+                continue
+            for turn in range(1, turns + 1):
+                alone = one_turn(plan, turn)
+                yield to_session(alone, task=card.id, session_id=turn_id(name, turn), targets=targets)
+
+
+def one_turn(plan: Plan, turn: int) -> Plan:
+    """Turn `turn` (1-based) of a plain session as a session of its own, from the reference state before it.
+
+    Same words; pools and background flag are those of the one turn: whatever the edit leaves alone is unchanged,
+    also what an earlier turn of the whole session had made.
+    """
+    step = plan.steps[turn - 1]
+    before = plan.source if turn == 1 else plan.steps[turn - 2].scene
+    names = [thing.kind.name for thing in before.things]
+    alone = replace(
+        step,
+        unchanged=tuple(thing.kind.name for thing in before.things if thing in step.scene.things),
+        every=(*names, *(name for name in step.available if name not in names)),
+        same_background=step.edit.edit_type != "background_change",
+    )
+    return Plan(plan.track, before, None, (alone,))
 
 
 def to_session(plan: Plan, *, task: str, session_id: str, targets: bool = False) -> Session:

@@ -4,29 +4,13 @@ import re
 from collections import Counter
 from typing import Any
 
-from micebench.instructions import EDIT_TYPES, ParsedEdit
+from micebench.instructions import EDIT_TYPES, ParsedEdit, by_pronoun, remain_names
 from micebench.sessions import Session, Turn
 from micebench.tasks.faults import parse_turn
 
 PRONOUNS = ("its", "it", "their", "them", "there")
 """What later turns of a cu session refer with; the first of these that a turn contains is counted."""
 _PRONOUN = re.compile(rf"\b({'|'.join(PRONOUNS)})\b", re.IGNORECASE)
-_KEPT_PRONOUN = re.compile(r"(?:(?:leave|keep) )?(?:it|them)", re.IGNORECASE)
-_REMAIN = re.compile(r",\s*remain (?:the )?(?P<names>.+?) unchanged", re.IGNORECASE | re.DOTALL)
-
-
-def remain_names(instruction: str) -> list[str]:
-    """What a background instruction asks to keep ("..., remain the A, B unchanged"); [] without the clause.
-
-    cu sessions may name it by a pronoun only; see `by_pronoun`.
-    """
-    found = _REMAIN.search(instruction)
-    return [name.strip() for name in found["names"].split(", ")] if found else []
-
-
-def by_pronoun(kept: str) -> bool:
-    """Whether an entry of `remain_names` is a pronoun ("them", "leave it") instead of a name."""
-    return bool(_KEPT_PRONOUN.fullmatch(kept))
 
 
 def pronoun(instruction: str) -> str:

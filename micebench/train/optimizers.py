@@ -1,6 +1,6 @@
 """Muon for the matrices, AdamW for the rest (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
 
-At equal time, Muon brought the autoencoder of scenes to 31.6 dB where AdamW alone stood at 19.9 dB.
+Fine textures are what AdamW learns last in an autoencoder, and Muon first.
 """
 
 from collections.abc import Iterable, Iterator

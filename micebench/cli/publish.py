@@ -1,0 +1,41 @@
+"""``micebench publish``: a model's finished runs as results and model card of the repository."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from micebench.cli import options
+
+
+def publish(
+    model: Annotated[str, typer.Argument(help="Model card that the runs are of.", metavar="MODEL")],
+    runs: Annotated[list[Path], typer.Argument(help="Finished runs, one per task.", metavar="RUN...")],
+    reference: Annotated[
+        Path | None,
+        typer.Option("--reference", metavar="RUN", help="Run on mice-mini-reference: adds the exposure gap."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder with results/ and baselines/.", show_default="here")
+    ] = Path(),
+    cards: options.Cards = None,
+) -> None:
+    """Write the results and the model card of a model, from its runs alone.
+
+    results/TASK/MODEL/: summary.json, manifest.json (and exposure_gap.json).
+    baselines/MODEL/: README.md, turns.png, sessions.png (and curve.png, if curve.jsonl
+    lies beside the model's card).
+
+    Refused are runs that are limited, unfinished, of another model or judge than exact,
+    or made with other cards or weights than today's.
+
+    Examples:
+
+      micebench publish clumsy runs/mice-mini--clumsy
+
+      micebench publish clumsy runs/short runs/long --reference runs/alone
+    """
+    from micebench.report.publish import publish as write
+
+    for path in write(model, runs, reference=reference, out=out, cards=cards or ()):
+        typer.echo(path)

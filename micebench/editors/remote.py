@@ -1,0 +1,155 @@
+"""What all editors behind HTTP share: options, the key, many calls at once, and what a call has cost."""
+
+import base64
+import binascii
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from micebench.cards import EditorCard
+from micebench.editors.base import Edited, EditRequest
+from micebench.errors import EditorError
+from micebench.http import Answer, Endpoint, Outage, Patience, from_environment
+
+T = TypeVar("T")
+R = TypeVar("R")
+_MILLION = 1e6
+
+
+class Prices(BaseModel):
+    """US dollars, as the vendor's price list has them on the day of the card."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: float = Field(default=0.0, ge=0, description="for every image that is made")
+    text_in: float = Field(default=0.0, ge=0, description="per million text tokens sent")
+    image_in: float = Field(default=0.0, ge=0, description="per million image tokens sent")
+    out: float = Field(default=0.0, ge=0, description="per million tokens received")
+
+    def cost(self, tokens: Mapping[str, Any], images: int) -> float:
+        """Of one call; `tokens` as in `token_counts`. Tokens sent of unknown kind count as image tokens."""
+        text = tokens.get("input_text_tokens", 0)
+        return (
+            self.image * images
+            + self.text_in * text / _MILLION
+            + self.image_in * max(0, tokens.get("input_tokens", 0) - text) / _MILLION
+            + self.out * tokens.get("output_tokens", 0) / _MILLION
+        )
+
+
+class RemoteOptions(BaseModel):
+    """Where the model is, and how it is asked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(min_length=1, description="the server's name of the model")
+    base_url: str = Field(description="e.g. http://localhost:8000/v1")
+    base_url_env: str | None = Field(default=None, description="environment variable that, where set, replaces it")
+    key_env: str | None = Field(default=None, description="environment variable with the API key; None: no key")
+    concurrency: int = Field(default=8, ge=1, le=256, description="calls under way at once")
+    patience: Patience = Patience()
+    max_pixels: int = Field(default=50_000_000, ge=1, description="a larger image in an answer is an error")
+    prices: Prices | None = None
+
+    def endpoint(self, card: EditorCard, key_header: Callable[[str], dict[str, str]]) -> Endpoint:
+        """The server. Raises CardError: the key is not set, or the URL is none."""
+        key = from_environment(self.key_env, where=f"model {card.id!r}") if self.key_env else None
+        url = os.environ.get(self.base_url_env, "") if self.base_url_env else ""
+        headers = key_header(key) if key else {}
+        return Endpoint(url or self.base_url, headers, patience=self.patience, connections=self.concurrency)
+
+
+def each(call: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
+    """`call` on every item, up to `workers` at once; results in order. The first exception is raised.
+
+    The threads are daemons: Ctrl-C does not wait for a slow server.
+    """
+    todo: SimpleQueue[int] = SimpleQueue()
+    done: SimpleQueue[tuple[int, R | None, BaseException | None]] = SimpleQueue()
+    for number in range(len(items)):
+        todo.put(number)
+
+    def work() -> None:
+        while True:
+            try:
+                number = todo.get_nowait()
+            except Empty:
+                return
+            try:
+                done.put((number, call(items[number]), None))
+            except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
+                done.put((number, None, error))
+                return
+
+    results: dict[int, Any] = {}
+    try:
+        for _ in range(min(workers, len(items))):
+            threading.Thread(target=work, name="remote editor", daemon=True).start()
+        while len(results) < len(items):
+            number, result, error = done.get()
+            if error is not None:
+                raise error
+            results[number] = result
+    finally:
+        while not todo.empty():  # nothing more is begun
+            try:
+                todo.get_nowait()
+            except Empty:
+                break
+    return [results[number] for number in range(len(items))]
+
+
+def edit_each(edit: Callable[[EditRequest], Edited], requests: Sequence[EditRequest], workers: int) -> list[Edited]:
+    """All requests, each by a call of its own; what goes wrong with one is its own failure.
+
+    Nothing is raised, because then the engine would ask, and pay, for the whole batch again.
+    """
+
+    def guarded(request: EditRequest) -> Edited:
+        try:
+            return edit(request)
+        except EditorError as error:
+            return Edited(None, failed=str(error))
+        except Exception as error:  # noqa: BLE001
+            return Edited(None, failed=f"{type(error).__name__}: {error}")
+
+    return each(guarded, requests, workers)
+
+
+def spent(
+    called: Answer | Outage, tokens: Mapping[str, int], prices: Prices | None = None, images: int = 0
+) -> dict[str, Any]:
+    """The usage of one edit: ``latency_s``, ``attempts``, tokens, and ``cost_usd`` where the card has prices."""
+    usage: dict[str, Any] = {"latency_s": round(called.latency_s, 3), "attempts": called.attempts, **tokens}
+    if prices is not None and (tokens or images):
+        usage["cost_usd"] = prices.cost(tokens, images)
+    return usage
+
+
+def token_counts(**counts: Any) -> dict[str, int]:
+    """Those that a server has really given as whole numbers."""
+    return {name: count for name, count in counts.items() if isinstance(count, int) and not isinstance(count, bool)}
+
+
+def from_base64(text: str) -> bytes:
+    """Base64, or a ``data:`` URL of it. Raises EditorError."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise EditorError("the answer's image is not base64") from error
+
+
+def at(value: Any, *path: str | int) -> Any:
+    """What lies at `path` in a JSON value, or None."""
+    for step in path:
+        if isinstance(step, int):
+            value = value[step] if isinstance(value, list) and -len(value) <= step < len(value) else None
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    return value

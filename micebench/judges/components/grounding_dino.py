@@ -1,0 +1,176 @@
+"""Grounding DINO: finds objects by a caption of their names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from micebench.errors import CardError
+from micebench.judges.components.base import Box, Detect, Detection, Failure
+from micebench.judges.components.batches import attempt, by_shape, decoded, pixels
+from micebench.judges.components.loading import (
+    Weights,
+    device_of,
+    import_transformers,
+    load_model,
+    load_pretrained,
+)
+from micebench.verdicts import Status
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Answer = tuple[Detection, ...] | Failure
+
+
+class GroundingDinoOptions(Weights):
+    """The `detector` section of a judge card; sizes are those of the published protocols."""
+
+    kind: Literal["grounding-dino"] = "grounding-dino"
+    batch: int = Field(default=8, ge=1, description="images per forward pass")
+    floor: float = Field(default=0.2, ge=0, le=1, description="detections up to this score are not returned")
+    short_px: int = Field(default=800, ge=32, description="the shorter side as the model sees it ...")
+    long_px: int = Field(default=1333, ge=32, description="... unless the longer one would exceed this")
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A caption, and where in it each name stands (first and last character, exclusive)."""
+
+    caption: str
+    names: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    number: int
+    image: "Image"
+    query: _Query
+
+
+class GroundingDino:
+    """transformers' Grounding DINO with one caption per request: ``cat . dog .``, lower-cased, without full stops.
+
+    A box belongs to the asked name whose tokens it matches best; that match is its score. Boxes that match no name
+    above the floor are dropped, so that a detection always bears one of the asked names, as it was asked. No
+    suppression of overlapping boxes; they come in the model's own order, which is not that of their scores (the
+    published scripts use the first one in places). Names that do not fit into one caption are asked in several.
+    """
+
+    def __init__(self, options: GroundingDinoOptions) -> None:
+        """Load the model. Raises CardError if it cannot be loaded, or is no Grounding DINO."""
+        self.options = options
+        transformers = import_transformers()
+        self._model = load_model(transformers.AutoModelForZeroShotObjectDetection, options)
+        self._tokenizer = load_pretrained(transformers.AutoTokenizer, options)
+        self._device = device_of(options)
+        kind = self._model.config.model_type
+        if kind not in {"grounding-dino", "mm-grounding-dino"}:
+            raise CardError(f"{options.repo}: a {kind} model; this detector is a Grounding DINO")
+        if not self._tokenizer.is_fast:
+            raise CardError(f"{options.repo}: has no fast tokenizer, which says where in a caption a token stands")
+        self._limit = int(self._model.config.max_text_len)
+
+    def detect(self, requests: Sequence[Detect]) -> list[Answer]:
+        """Detections above the floor, in order; an image or a name that cannot be used fails alone."""
+        answers: dict[int, Answer] = dict.fromkeys(range(len(requests)), ())
+        jobs: list[tuple[tuple[int, int], _Job]] = []
+        for number, request in enumerate(requests):
+            image, queries = decoded(request.image), self.queries(request.names)
+            failure = next((one for one in (image, queries) if isinstance(one, Failure)), None)
+            if failure is not None:
+                answers[number] = failure
+            elif not isinstance(image, Failure) and not isinstance(queries, Failure):
+                jobs += [(self.seen_size(image.size), _Job(number, image, query)) for query in queries]
+        for _, batch in by_shape(jobs, self.options.batch):
+            for job, found in zip(batch, attempt(self._found, batch), strict=True):
+                before = answers[job.number]
+                if not isinstance(before, Failure):  # a failed query is not made good by the others
+                    answers[job.number] = found if isinstance(found, Failure) else (*before, *found)
+        return [answers[number] for number in range(len(requests))]
+
+    def seen_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) at which the model sees an image of `size`; proportions are kept."""
+        short, long = min(size), max(size)
+        seen = self.options.short_px
+        if seen * long / short > self.options.long_px:
+            seen = round(self.options.long_px * short / long)
+        other = int(seen * long / short)  # upstream truncates here, and rounds above
+        return (seen, other) if size[0] <= size[1] else (other, seen)
+
+    def queries(self, names: Sequence[str]) -> list[_Query] | Failure:
+        """As few captions as the model's text limit allows, or the failure that one name alone exceeds it."""
+        fitting: list[_Query] = []
+        for name in dict.fromkeys(name for name in names if _spelled(name)):
+            alone = _query([name])
+            if self._length(alone) > self._limit:
+                return Failure(Status.ERROR, f"a name too long for the detector: {name[:60]!r}...")
+            joined = _query([*fitting[-1].names, name]) if fitting else alone
+            if fitting and self._length(joined) <= self._limit:
+                fitting[-1] = joined
+            else:
+                fitting.append(alone)
+        return fitting
+
+    def _length(self, query: _Query) -> int:
+        return len(self._tokenizer(query.caption)["input_ids"])
+
+    def _found(self, batch: Sequence[_Job]) -> list[Answer]:
+        """`batch`: images that are seen at one size."""
+        import torch
+
+        text = self._tokenizer(
+            [job.query.caption for job in batch], padding=True, return_offsets_mapping=True, return_tensors="pt"
+        )
+        offsets: NDArray[np.int64] = text.pop("offset_mapping").numpy()
+        with torch.inference_mode():
+            inputs = pixels([job.image for job in batch], self.seen_size(batch[0].image.size))
+            output = self._model(pixel_values=inputs.to(self._device), **text.to(self._device))
+            matches = output.logits.float().sigmoid().cpu().numpy()
+            boxes = output.pred_boxes.float().cpu().numpy()
+        return [self._named(job.query, *found) for job, *found in zip(batch, offsets, matches, boxes, strict=True)]
+
+    def _named(
+        self, query: _Query, offsets: NDArray[np.int64], matches: NDArray[np.float32], boxes: NDArray[np.float32]
+    ) -> Answer:
+        """Token offsets (L, 2), matches (boxes, max_text_len) and centre-size boxes (boxes, 4) of one query."""
+        if not (np.isfinite(matches).all() and np.isfinite(boxes).all()):
+            return Failure(Status.ERROR, "the detector's output is not finite")
+        scores = np.stack([_match(matches[:, : len(offsets)], offsets, span) for span in query.spans], axis=1)
+        best = scores.argmax(1)
+        rows: list[int] = np.flatnonzero(scores.max(1) > self.options.floor).tolist()
+        return tuple(
+            Detection(_box(boxes[row]), float(scores[row].max()), query.names[int(best[row])]) for row in rows
+        )
+
+
+def _match(matches: NDArray[np.float32], offsets: NDArray[np.int64], span: tuple[int, int]) -> NDArray[np.float32]:
+    """(boxes,): the best match among the tokens that lie in the span; 0 if the tokenizer knows none of it."""
+    inside = (offsets[:, 0] >= span[0]) & (offsets[:, 1] <= span[1]) & (offsets[:, 1] > offsets[:, 0])
+    return matches[:, inside].max(1, initial=0.0)
+
+
+def _spelled(name: str) -> str:
+    """The name as it stands in a caption, where full stops separate names."""
+    return " ".join(name.lower().replace(".", "").split())
+
+
+def _query(names: Sequence[str]) -> _Query:
+    spans: list[tuple[int, int]] = []
+    caption = ""
+    for name in names:
+        spans.append((len(caption), len(caption) + len(_spelled(name))))
+        caption += f"{_spelled(name)} . "
+    return _Query(caption.rstrip(), tuple(names), tuple(spans))
+
+
+def _box(values: NDArray[np.float32]) -> Box:
+    """Centre, width and height in shares of the image -> its corners, clipped to it."""
+    x, y, width, height = (float(value) for value in values)
+    edges = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    left, top, right, bottom = (min(1.0, max(0.0, edge)) for edge in edges)
+    return Box(left, top, right, bottom)

@@ -1,0 +1,226 @@
+"""A vision-language model behind the OpenAI chat-completions protocol: a vLLM or SGLang server, or a vendor."""
+
+import json
+import os
+import time
+from typing import Any, Literal, cast
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from micebench.errors import CardError
+from micebench.judges.components.base import Ask, Failure, Reply
+from micebench.judges.components.choices import choice_logprobs
+from micebench.judges.components.transport import Answer, JsonServer, Patience, Unreachable
+from micebench.judges.components.uris import PngUris, size_of
+from micebench.verdicts import Status
+
+_FILTERED = ("content_filter", "content_policy", "moderation", "safety")
+_PROBE_S = 30.0
+_REPORTED = 20  # most probable first tokens an endpoint names
+
+
+class OpenAIOptions(BaseModel):
+    """A card's ``options.vlm`` of kind `openai`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["openai"] = "openai"
+    model: str = Field(description="the model's name at the server")
+    url: str | None = Field(default=None, description="base URL, e.g. http://localhost:8000/v1; None: see url_env")
+    url_env: str = Field(default="MICEBENCH_VLM_URL", description="environment variable with the base URL")
+    key_env: str = Field(default="MICEBENCH_VLM_KEY", description="environment variable with the API key, if any")
+    concurrency: int = Field(default=32, ge=1, le=1024)
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    max_tokens: int = Field(default=1024, ge=1, description="of a written reply, reasoning included")
+    thinking: bool | None = Field(default=None, description="switches a hybrid model's reasoning; None: its default")
+    body: dict[str, Any] = Field(
+        default_factory=dict, description="further fields of the request, as they are; null leaves a field out"
+    )
+    timeout_s: float = Field(default=180.0, gt=0, description="for one attempt, from connecting to the last byte")
+    deadline_s: float = Field(default=900.0, gt=0, description="for all attempts of one question")
+    retries: int = Field(default=6, ge=0)
+    backoff_s: float = Field(default=0.5, gt=0, description="upper bound of the first wait; doubled each time")
+    pixels_per_token: int | None = Field(default=784, ge=1, description="for the context check; None: no check")
+
+
+class OpenAIVlm:
+    """Thread-safe: one connection pool for up to `concurrency` calls."""
+
+    def __init__(self, options: OpenAIOptions, *, where: str) -> None:
+        """`where` names the card in messages. Raises CardError: no URL, no answer, or a server without the model."""
+        url = options.url or os.environ.get(options.url_env)
+        if not url:
+            raise CardError(
+                f"{where}: no server for {options.model}; start one (vllm serve {options.model}) and set "
+                f"{options.url_env}, e.g. to http://localhost:8000/v1"
+            )
+        self.options = options
+        patience = Patience(options.timeout_s, options.deadline_s, options.retries, options.backoff_s)
+        self._server = JsonServer(url, os.environ.get(options.key_env, ""), options.concurrency, patience)
+        self._uris = PngUris()
+        self._context = _served_context(self._server, options, where)
+
+    @property
+    def concurrency(self) -> int:
+        return self.options.concurrency
+
+    def ask(self, request: Ask) -> Reply | Failure:
+        start = time.monotonic()
+        too_long = self._too_long(request)
+        if too_long is not None:
+            return Failure(Status.ERROR, too_long)
+        try:
+            answer = self._server.post("/chat/completions", self._body(request))
+        except Unreachable as error:
+            return Failure(Status.ERROR, str(error))
+        if answer.status != 200:
+            return Failure(_status_of(answer), self._server.clean(f"HTTP {answer.status}: {answer.text}"))
+        return _read(answer.body, request, round(time.monotonic() - start, 3))
+
+    def _body(self, request: Ask) -> bytes:
+        options = self.options
+        mark = uuid4().hex  # stands for each image while the rest is encoded: megabytes of base64 need no escaping
+        content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": mark}} for _ in request.images]
+        content.append({"type": "text", "text": request.prompt})
+        body: dict[str, Any] = {
+            "model": options.model,
+            "messages": [{"role": "user", "content": content}],
+            "temperature": options.temperature,
+            "max_tokens": options.max_tokens,
+            "n": request.votes,
+            "seed": request.seed,
+        }
+        if options.thinking is not None:
+            body["chat_template_kwargs"] = {"enable_thinking": options.thinking}
+        if request.choices:
+            body |= {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": _REPORTED}
+        fields = {name: value for name, value in (body | options.body).items() if value is not None}
+        first, *rest = json.dumps(fields).encode().split(mark.encode())
+        images = [self._uris.of(image) for image in request.images]
+        return b"".join([first, *(part for pair in zip(images, rest, strict=True) for part in pair)])
+
+    def _too_long(self, request: Ask) -> str | None:
+        """Why the question cannot fit, by an estimate that is rather low than high."""
+        per_token = self.options.pixels_per_token
+        if self._context is None or per_token is None:
+            return None
+        sizes = [size_of(image) for image in request.images]
+        needed = len(request.prompt) // 5 + sum(width * height // per_token for width, height in sizes)
+        needed += 1 if request.choices else self.options.max_tokens
+        if needed <= self._context:
+            return None
+        return (
+            f"about {needed} tokens, room for the reply included, but the server takes {self._context}; "
+            f"start it with a larger --max-model-len"
+        )
+
+
+class _Token(BaseModel):
+    token: str
+    logprob: float
+
+
+class _Position(BaseModel):
+    top_logprobs: list[_Token] = Field(default_factory=list[_Token])
+
+
+class _Logprobs(BaseModel):
+    content: list[_Position] | None = None
+
+
+class _Part(BaseModel):
+    text: str = ""
+
+
+class _Message(BaseModel):
+    content: str | list[_Part] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The reply; reasoning that a server has split off is put back, so that it is kept, and read one way."""
+        content = self.content or ""
+        if isinstance(content, list):
+            content = "".join(part.text for part in content)
+        thought = self.reasoning_content or self.reasoning
+        return f"<think>\n{thought}\n</think>\n{content}" if thought else content
+
+
+class _Vote(BaseModel):
+    index: int = 0
+    message: _Message
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Completion(BaseModel):
+    choices: list[_Vote]
+    usage: _Usage | None = None
+
+
+def _read(body: Any, request: Ask, latency_s: float) -> Reply | Failure:
+    """A 200 answer: all votes complete, or a failure that keeps what was said."""
+    try:
+        completion = _Completion.model_validate(body)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        return Failure(Status.ERROR, f"no chat completion: {'.'.join(map(str, fault['loc']))}: {fault['msg']}")
+    votes = sorted(completion.choices, key=lambda vote: vote.index)
+    texts = tuple(vote.message.text for vote in votes)
+    ends = [vote.finish_reason for vote in votes]
+    usage = completion.usage.model_dump() if completion.usage else None
+    refusals = tuple(vote.message.refusal for vote in votes if vote.message.refusal)
+    if refusals or "content_filter" in ends:
+        reason = " ".join(refusals[0].split())[:300] if refusals else "stopped by the server's content filter"
+        return Failure(Status.REFUSED, reason, raw=texts + refusals)
+    if len(texts) != request.votes:
+        return Failure(Status.ERROR, f"the server gave {len(texts)} of {request.votes} votes", raw=texts)
+    if request.choices:
+        positions = votes[0].logprobs.content if votes[0].logprobs else None
+        if not positions or not positions[0].top_logprobs:
+            return Failure(Status.ERROR, "the server gave no log-probabilities", raw=texts)
+        tokens = [(entry.token, entry.logprob) for entry in positions[0].top_logprobs]
+        return Reply(texts, choice_logprobs(tokens, request.choices), usage, latency_s)
+    if "length" in ends:
+        return Failure(Status.UNPARSED, "a reply was cut off at max_tokens", raw=texts)
+    if not all(text.strip() for text in texts):
+        return Failure(Status.UNPARSED, "an empty reply", raw=texts)
+    return Reply(texts, None, usage, latency_s)
+
+
+def _status_of(answer: Answer) -> Status:
+    """An HTTP error that will not pass: a content filter's is a refusal, any other is ours to mend."""
+    fault = _mapping(_mapping(answer.body).get("error"))
+    said = f"{fault.get('code')} {fault.get('type')}"
+    return Status.REFUSED if any(word in said for word in _FILTERED) else Status.ERROR
+
+
+def _served_context(server: JsonServer, options: OpenAIOptions, where: str) -> int | None:
+    """Tokens the server takes, if it says so. Raises CardError if it cannot serve us at all."""
+    try:
+        answer = server.get("/models", within_s=_PROBE_S)
+    except Unreachable as error:
+        raise CardError(f"{where}: the server at {server.name} does not answer ({error})") from None
+    if answer.status in (401, 403):
+        raise CardError(f"{where}: {server.name} wants an API key; put it into the variable {options.key_env}")
+    listed = _mapping(answer.body).get("data")
+    if answer.status != 200 or not isinstance(listed, list):
+        return None  # a server that does not list its models
+    models = {str(model.get("id")): model for model in map(_mapping, cast(list[Any], listed))}
+    if models and options.model not in models:
+        served = ", ".join(sorted(models)[:8])
+        raise CardError(f"{where}: {server.name} does not serve {options.model!r}; it serves {served}")
+    context = models.get(options.model, {}).get("max_model_len")
+    return context if isinstance(context, int) else None
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return cast(dict[str, Any], value) if isinstance(value, dict) else {}

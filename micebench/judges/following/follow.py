@@ -1,0 +1,33 @@
+"""Which protocol judges which turn."""
+
+from micebench.instructions import UnparseableInstruction, parse_instruction
+from micebench.judges.asking import Check
+from micebench.judges.following import corrected, edival, mice
+from micebench.judges.following.rules import CorrectedRules, FollowingRules
+from micebench.judges.following.scene import Scene
+from micebench.judges.following.steps import Asks
+from micebench.judges.following.views import Pair
+from micebench.verdicts import Question, Status, Verdict
+
+
+def follow(question: Question, rules: FollowingRules, asker: Asks) -> Check:
+    """Whether the judged turn was carried out: one verdict, in [0, 1] where there is one.
+
+    `invalid_annotation` where nothing says what was to be done; a component's failure is its own status.
+    """
+    turn = question.current
+    if "IF" in turn.invalid:
+        return [Verdict.missing(Status.INVALID_ANNOTATION, turn.invalid["IF"])]
+    if turn.edit_type is None or turn.formatted is None:
+        return [Verdict.missing(Status.INVALID_ANNOTATION, f"turn {turn.number} has no bracketed instruction")]
+    try:
+        edit = parse_instruction(turn.edit_type, turn.formatted)
+    except UnparseableInstruction as error:
+        return [Verdict.missing(Status.INVALID_ANNOTATION, " ".join(str(error).split()))]
+    constants = rules.root
+    if isinstance(constants, CorrectedRules):
+        step = corrected.follow(Scene(question, constants, asker), edit)
+    else:
+        protocol = edival if constants.protocol == "edival" else mice
+        step = protocol.follow(Pair(question, constants, asker), edit)
+    return [(yield from step)]

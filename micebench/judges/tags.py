@@ -1,0 +1,64 @@
+"""The tags of a reply that walks through the turns of a dialogue.
+
+<turn_1>yes</turn_1> why
+<turn_2>no</turn_2> why
+<final>no</final>
+"""
+
+import re
+from typing import NamedTuple
+
+from micebench.judges.answers import Unreadable, after_thinking
+
+_TAG = re.compile(r"<(turn_(\d+)|final)>\s*(.*?)\s*</\1>", re.DOTALL)
+_ANY = re.compile(r"<\s*/?\s*(?:turn|final)\b[^>]*>?|<\s*/?\s*turn_?\s*\d+[^>]*>?", re.IGNORECASE)
+_FINAL = re.compile(r"<final>\s*(yes|no)\s*</final>", re.IGNORECASE)
+
+
+class Failed(NamedTuple):
+    """The first turn that does not comply, and why (one line)."""
+
+    turn: int
+    reason: str
+
+
+def first_final(reply: str) -> bool:
+    """The first final tag of the reply, contradictions or not: what the published script takes."""
+    found = _FINAL.search(after_thinking(reply))
+    if found is None:
+        raise Unreadable("no final tag")
+    return found[1].lower() == "yes"
+
+
+def strict(reply: str, turns: int) -> Failed | None:
+    """The turn that failed, or None if all comply.
+
+    Tags must be well formed and unique: turns 1, 2, ... in order, up to the first no or to the last turn, then the
+    final tag, at the very end, which agrees with them.
+    """
+    text = after_thinking(reply).strip().strip("`").strip()
+    found = list(_TAG.finditer(text))
+    if not found:
+        raise Unreadable("no tags")
+    if len(_ANY.findall(text)) != 2 * len(found):
+        raise Unreadable("a tag that is not well formed")
+    said = [match[3].casefold() for match in found]
+    if any(word not in ("yes", "no") for word in said):
+        raise Unreadable("a tag that says neither yes nor no")
+    names = [match[1] for match in found]
+    if names.count("final") != 1 or names[-1] != "final" or text[found[-1].end() :].strip():
+        raise Unreadable("not exactly one final tag, at the end")
+    walked = names[:-1]
+    if walked != [f"turn_{number}" for number in range(1, len(walked) + 1)] or not 0 < len(walked) <= turns:
+        raise Unreadable("turn tags that are not 1, 2, ... in order")
+    if "no" in said[:-2]:
+        raise Unreadable("the walk goes on after a no")
+    failed = said[-2] == "no"
+    if failed != (said[-1] == "no"):
+        raise Unreadable("the final tag contradicts the turns")
+    if not failed:
+        if len(walked) < turns:
+            raise Unreadable(f"turn {len(walked) + 1} was not looked at")
+        return None
+    reason = text[found[-2].end() : found[-1].start()]
+    return Failed(len(walked), " ".join(reason.split()).lstrip("-–—: ")[:300])

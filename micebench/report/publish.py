@@ -1,0 +1,110 @@
+"""Publishing: the small files of a model's runs, its README and figures, written where the repository keeps them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from micebench.cards import CardFolders, EditorCard
+from micebench.engine.run import Run
+from micebench.errors import RunError
+from micebench.metrics.exposure import exposure_gap
+from micebench.report.admission import Evidence, admit
+from micebench.report.curve import Curve, read_curve
+from micebench.report.headline import command
+from micebench.report.model_card import Making, model_card
+from micebench.report.plots import curve_figure, turns_figure
+from micebench.report.sheet import contact_sheet
+from micebench.store.manifest import write_atomically
+
+if TYPE_CHECKING:
+    from micebench.store.manifest import Manifest
+
+
+def publish(
+    model: str,
+    runs: Sequence[Path],
+    *,
+    reference: Path | None = None,
+    out: Path = Path(),
+    cards: CardFolders = (),
+) -> list[Path]:
+    """Write ``results/<task>/<model>/`` of every run and ``baselines/<model>/README.md`` with its figures.
+
+    Equal runs give equal bytes. Nothing is written unless every run may be published.
+
+    Args:
+        model: id of the model's card.
+        runs: finished runs, one per task; the first is the one whose sessions are shown.
+        reference: a run of single turns from the reference state (mice-mini-reference).
+        out: folder that holds ``results/`` and ``baselines/``, usually the repository.
+        cards: further card folders.
+
+    Returns:
+        The files written.
+
+    Raises:
+        MicebenchError: see `admit`; a training curve that cannot be read; a disk that refuses.
+    """
+    evidence = admit(model, runs, reference, cards)
+    home = evidence.card.folder or Path()
+    curve = read_curve(home / "curve.jsonl") if (home / "curve.jsonl").is_file() else {}
+    making = Making(_text(home / "recipe.yaml"), _text(home / "notes.md"), bool(curve), _weights_mib(evidence.card))
+    gap = _gap(evidence)
+    files = _results(evidence, gap)
+    page = Path("baselines") / model
+    files[page / "README.md"] = model_card(evidence, making, gap).encode()
+    files |= {page / name: data for name, data in _figures(evidence, curve).items()}
+    if curve:
+        files[page / "curve.jsonl"] = (home / "curve.jsonl").read_bytes()
+    for path, data in files.items():
+        write_atomically(out / path, data)
+    return [out / path for path in files]
+
+
+def _results(evidence: Evidence, gap: Mapping[str, Any] | None) -> dict[Path, bytes]:
+    files: dict[Path, bytes] = {}
+    for run in evidence.all_runs:
+        folder = _folder(run)
+        files[folder / "summary.json"] = _json(run.summary())
+        files[folder / "manifest.json"] = _json(_identity(run.manifest, command(run)))
+    if gap is not None and evidence.whole is not None:
+        files[_folder(evidence.whole) / "exposure_gap.json"] = _json(gap)
+    return files
+
+
+def _folder(run: Run) -> Path:
+    return Path("results") / run.manifest.task / run.manifest.model
+
+
+def _identity(manifest: "Manifest", line: str) -> dict[str, Any]:
+    """What identifies the run, and the command that makes it."""
+    return {"command": line, **manifest.model_dump(mode="json")}
+
+
+def _gap(evidence: Evidence) -> dict[str, Any] | None:
+    if evidence.reference is None or evidence.whole is None:
+        return None
+    try:
+        return exposure_gap(evidence.whole.table(), evidence.reference.table())
+    except ValueError as error:
+        raise RunError(f"{evidence.reference.path}: {error}") from error
+
+
+def _figures(evidence: Evidence, curve: Curve) -> dict[str, bytes]:
+    drawn = {"turns.png": turns_figure(evidence.runs), "sessions.png": contact_sheet(evidence.runs[0])}
+    return drawn | ({"curve.png": curve_figure(curve)} if curve else {})
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
+
+def _weights_mib(card: EditorCard) -> float:
+    if card.weights is None:
+        return 0.0
+    return sum(path.stat().st_size for path in card.weights_folder().rglob("*") if path.is_file()) / 2**20
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
