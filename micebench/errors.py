@@ -33,6 +33,16 @@ def nearest(name: str, known: Iterable[str], *, limit: int = 12) -> str:
     return f"{hint}known: {shown or 'none'}"
 
 
+def one_line(said: object, most: int | None = None) -> str:
+    """A text, or an error's message, in one line of at most `most` characters."""
+    return " ".join(str(said).split())[:most]
+
+
+def described(error: BaseException, most: int = 500) -> str:
+    """``Kind: message`` in one line, for errors of other people's code."""
+    return f"{type(error).__name__}: {one_line(error)}".removesuffix(": ")[:most]
+
+
 def needs_extra(extra: str, error: ImportError) -> MicebenchError:
     """The line shown when a feature's optional dependencies are not installed."""
     return MicebenchError(f"{error.name or error} is not installed; run: pip install 'micebench[{extra}]'")

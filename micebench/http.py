@@ -11,17 +11,18 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field
 
-from micebench.errors import CardError
+from micebench.errors import CardError, one_line
 
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 _OUT_OF_CREDIT = b"insufficient_quota"  # a 429 of OpenAI and its likes that no waiting mends
 _CONNECT_S = 15.0
 _SHOWN = 300
+_SECRET = 8  # characters; shorter is a dummy, and too likely to occur in an image's base64
 _KINDS = {
     httpx2.ConnectError: "no connection",
     httpx2.ReadError: "the connection was cut",
@@ -66,15 +67,14 @@ class Answer:
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
-    def json(self) -> dict[str, Any]:
-        """The body as a JSON object. Raises ValueError if it is none."""
+    @property
+    def object(self) -> dict[str, Any]:
+        """The body as a JSON object; empty if it is none."""
         try:
             value: Any = json.loads(self.body)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
-        if not isinstance(value, dict):
-            raise ValueError("not a JSON object")
-        return value  # pyright: ignore[reportUnknownVariableType]
+        except (ValueError, RecursionError):
+            return {}
+        return cast(dict[str, Any], value) if isinstance(value, dict) else {}
 
     @property
     def excerpt(self) -> str:
@@ -116,8 +116,10 @@ class Endpoint:
     Args:
         base_url: e.g. ``http://localhost:8000/v1``.
         headers: sent with every call.
+        secret: the key among the headers, if any; blotted out of all that the server says.
         connections: calls that may be under way at once.
         max_bytes: a larger answer is an outage; no more of it is read.
+        json_only: a success that is not JSON is trouble that may pass, not an answer.
 
     Raises:
         CardError: `base_url` is no http(s) URL, or a header cannot be sent.
@@ -129,8 +131,10 @@ class Endpoint:
         headers: Mapping[str, str] | None = None,
         *,
         patience: Patience | None = None,
+        secret: str = "",
         connections: int = 8,
         max_bytes: int = 64 << 20,
+        json_only: bool = False,
     ) -> None:
         self._origin = _origin(base_url)
         if self._origin is None:
@@ -140,11 +144,17 @@ class Endpoint:
                 raise CardError(f"the value for header {name!r} holds characters that cannot be sent")
         self.base_url = base_url.rstrip("/")
         self.patience = patience or Patience()
-        self._max_bytes = max_bytes
+        self._secret = secret.encode() if len(secret) >= _SECRET else b""
+        self._max_bytes, self._json_only = max_bytes, json_only
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._client = httpx2.Client(headers=dict(headers or {}), limits=limits, follow_redirects=False)
         self._quiet_until = 0.0  # time.monotonic(): nobody calls before
         self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """Host and port, for messages."""
+        return httpx2.URL(self.base_url).netloc.decode()
 
     def post(
         self,
@@ -154,14 +164,20 @@ class Endpoint:
         data: Mapping[str, Any] | None = None,
         files: Files | None = None,
     ) -> Answer | Outage:
-        """POST a JSON body, or a form with files, to `path` below the base URL."""
-        return self._call("POST", f"{self.base_url}/{path.lstrip('/')}", json=json, data=data, files=files)
+        """POST JSON (bytes: already encoded), or a form with files, to `path` below the base URL."""
+        url = f"{self.base_url}/{path.lstrip('/')}"
+        if isinstance(json, bytes):
+            return self._call("POST", url, content=json, headers={"Content-Type": "application/json"})
+        return self._call("POST", url, json=json, data=data, files=files)
 
-    def get(self, url: str) -> Answer | Outage:
-        """GET an absolute URL on this very server (scheme, host, port); any other is an outage without a call."""
+    def get(self, url: str, *, within_s: float | None = None) -> Answer | Outage:
+        """GET an absolute URL on this very server (scheme, host, port); any other is an outage without a call.
+
+        `within_s`: seconds for all attempts, where that is less than the deadline.
+        """
         if _origin(url) != self._origin:
             return Outage("it points to another server and was not fetched", None, 0, 0.0)
-        return self._call("GET", url)
+        return self._call("GET", url, within_s)
 
     def close(self) -> None:
         self._client.close()
@@ -172,16 +188,12 @@ class Endpoint:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(self, method: str, url: str, **content: Any) -> Answer | Outage:
+    def _call(self, method: str, url: str, within_s: float | None = None, **content: Any) -> Answer | Outage:
         patience, start = self.patience, time.monotonic()
-        deadline = start + patience.deadline_s
+        deadline = start + min(patience.deadline_s, within_s or patience.deadline_s)
         trouble = _Trouble("the server has asked to be left alone")
         attempts, next_at = 0, start
-        while attempts < patience.attempts:
-            begin = max(next_at, self._quiet_until)
-            if begin >= deadline:
-                break
-            time.sleep(max(0.0, begin - time.monotonic()))
+        while attempts < patience.attempts and self._welcome(next_at, deadline):
             attempts += 1
             seconds = min(patience.timeout_s, max(0.001, deadline - time.monotonic()))
             result = self._attempt(method, url, seconds, content)
@@ -214,13 +226,25 @@ class Endpoint:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             # Only the kind of error: a message may quote a header, and with it a key.
             return _Trouble(_KINDS.get(type(error), type(error).__name__))
-        status = response.status_code
+        status, said = response.status_code, bytes(body)
+        if self._secret:
+            said = said.replace(self._secret, b"***")
+        if self._json_only and response.is_success and not _is_json(said):
+            return _Trouble(f"an answer that is not JSON: {_excerpt(said)}", status)
         if status not in _PASSING:
-            return status, bytes(body)
-        what = f"HTTP {status}: {_excerpt(bytes(body))}".rstrip(": ")
-        if _OUT_OF_CREDIT in body:
+            return status, said
+        what = f"HTTP {status}: {_excerpt(said)}".rstrip(": ")
+        if _OUT_OF_CREDIT in said:
             return _Trouble(what, status, passing=False)
         return _Trouble(what, status, retry_after(response.headers))
+
+    def _welcome(self, at: float, deadline: float) -> bool:
+        """Wait until `at`, and for as long as the server wants; False, at once, if that is beyond the deadline."""
+        while (begin := max(at, self._quiet_until)) < deadline:
+            if (seconds := begin - time.monotonic()) <= 0:
+                return True
+            time.sleep(seconds)
+        return False
 
     def _wait(self, attempts: int, asked_s: float | None) -> float:
         """Seconds before the next attempt. What the server asks for holds for all callers, each a bit later."""
@@ -269,4 +293,12 @@ def _origin(url: str) -> tuple[str, str, int | None] | None:
 
 
 def _excerpt(body: bytes) -> str:
-    return " ".join(body[: 4 * _SHOWN].decode("utf-8", "replace").split())[:_SHOWN]
+    return one_line(body[: 4 * _SHOWN].decode("utf-8", "replace"), _SHOWN)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from micebench.cards.schema import Card, EditorCard, JudgeCard, TaskCard
-from micebench.errors import CardError, nearest
+from micebench.errors import CardError, nearest, one_line
 
 CardFolders = Sequence[Path]
 C = TypeVar("C", bound=Card)
@@ -98,7 +98,7 @@ def read_yaml(path: Path, form: type[M]) -> M:
     except (OSError, UnicodeDecodeError) as error:
         raise CardError(f"{path}: cannot be read ({error})") from error
     except yaml.YAMLError as error:
-        raise CardError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+        raise CardError(f"{path}: not valid YAML ({one_line(error)})") from error
     if not isinstance(fields, dict):
         raise CardError(f"{path}: expected a mapping of keys to values")
     return check_fields(fields, form, where=str(path))

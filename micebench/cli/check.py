@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from micebench.cli import options
+from micebench.errors import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -143,5 +144,5 @@ def _print_problems(console: "Console", result: dict[str, Any]) -> None:
 
 def _line(problem: dict[str, Any]) -> str:
     turn = f"[{problem['turn']}]" if problem["turn"] else ""
-    text = " ".join(problem["text"].split())
+    text = one_line(problem["text"])
     return f"{problem['where']} {problem['field']}{turn}: {text if len(text) <= 90 else text[:87] + '...'}"

@@ -23,6 +23,8 @@ def train(
 
       micebench train baselines/kontext/recipe.yaml --seed 1 --out training/kontext-1
     """
+    from importlib.util import find_spec
+
     from rich.console import Console
 
     from micebench.cards import find_recipes
@@ -40,10 +42,10 @@ def train(
         chosen = chosen.model_copy(update={"seed": seed})
     work = out or Path("training") / (chosen.id if seed is None else f"{chosen.id}--seed-{seed}")
 
-    try:
-        from micebench.train.kontext import train_kontext
-    except ImportError as error:
-        raise needs_extra("neural", error) from error
+    if find_spec("tensorboard") is None:
+        raise needs_extra("train", ImportError("tensorboard"))
+    from micebench.train.kontext import train_kontext
+
     console = Console()
 
     def show(step: int, numbers: dict[str, float]) -> None:

@@ -46,7 +46,7 @@ class Canvas:
 def canvas_for(size: Size, rules: CanvasRules) -> Canvas:
     """The canvas for an image of `size`."""
     if rules.sizes:
-        return _centred(size, min(rules.sizes, key=lambda other: _stretch(size, other)))
+        return _centred(size, min(rules.sizes, key=lambda other: stretch(size, other)))
     width, height = size
     pixels = width * height
     scale = sqrt(min(max(pixels, rules.min_pixels), rules.max_pixels) / pixels)
@@ -56,6 +56,11 @@ def canvas_for(size: Size, rules: CanvasRules) -> Canvas:
     if across * down > rules.max_pixels:
         across, down = (max(1, floor(count)) * rules.multiple for count in counts)
     return _centred(size, (across, down))
+
+
+def stretch(size: Size, other: Size) -> float:
+    """By which factor one side would grow more than the other; at least 1."""
+    return 2.0 ** abs(log(size[0] * other[1] / (size[1] * other[0]), 2))
 
 
 def place(image: "Image", canvas: Canvas) -> "Image":
@@ -85,7 +90,7 @@ def take_back(result: "Image", canvas: Canvas, size: Size) -> "Image":
 
     if result.size == size == canvas.size:
         return result
-    if _stretch(result.size, canvas.size) > _STRETCH:
+    if stretch(result.size, canvas.size) > _STRETCH:
         raise EditorError(
             f"the answer's image has {result.size[0]} x {result.size[1]} pixels, another aspect ratio than the "
             f"{canvas.size[0]} x {canvas.size[1]} that were asked for"
@@ -130,8 +135,3 @@ def _centred(size: Size, sheet: Size) -> Canvas:
     width, height = (max(1, min(round(side * scale), limit)) for side, limit in zip(size, sheet, strict=True))
     left, top = (sheet[0] - width) // 2, (sheet[1] - height) // 2
     return Canvas(sheet, (left, top, left + width, top + height))
-
-
-def _stretch(size: Size, other: Size) -> float:
-    """By which factor one side would grow more than the other; at least 1."""
-    return 2.0 ** abs(log(size[0] * other[1] / (size[1] * other[0]), 2))

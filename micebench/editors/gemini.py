@@ -16,7 +16,7 @@ from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import Edited, EditRequest
 from micebench.editors.canvas import Canvas, CanvasRules, canvas_for, decode, encode, place, take_back
 from micebench.editors.remote import RemoteOptions, at, edit_each, from_base64, spent, token_counts
-from micebench.errors import EditorError
+from micebench.errors import EditorError, one_line
 from micebench.http import Answer, Outage
 
 _RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
@@ -100,10 +100,7 @@ class GeminiEditor:
             yield {"role": "user", "parts": [{"text": said}] if number else [image, {"text": said}]}
 
     def _read(self, answer: Answer, canvas: Canvas, size: tuple[int, int]) -> Edited:
-        try:
-            said = answer.json()
-        except ValueError:
-            said = {}
+        said = answer.object
         tokens = _tokens(said)
         if not answer.ok:
             return Edited(None, failed=f"HTTP {answer.status}: {answer.excerpt}", usage=spent(answer, tokens))
@@ -133,7 +130,7 @@ def _parts(said: dict[str, Any]) -> tuple[list[str], str]:
     shown = [part for part in parts if not at(part, "thought")] if isinstance(parts, list) else []
     images = [data for part in shown if isinstance(data := at(part, "inlineData", "data"), str)]
     words = " ".join(text for part in shown if isinstance(text := at(part, "text"), str))
-    return images, " ".join(words.split())
+    return images, one_line(words)
 
 
 def _refusal(said: dict[str, Any], words: str) -> str:

@@ -87,10 +87,7 @@ class OpenAIImagesEditor:
         ]
 
     def _read(self, answer: Answer, canvas: Canvas, size: tuple[int, int]) -> Edited:
-        try:
-            said = answer.json()
-        except ValueError:
-            said = {}
+        said = answer.object
         tokens = _tokens(said)
         if reason := refusal(answer, said):
             return Edited(None, refused=reason, usage=spent(answer, tokens, self.options.prices))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from micebench.cards import EditorCard
 from micebench.editors.base import Edited, EditRequest
-from micebench.errors import EditorError
+from micebench.errors import EditorError, described
 from micebench.http import Answer, Endpoint, Outage, Patience, from_environment
 
 T = TypeVar("T")
@@ -60,7 +60,9 @@ class RemoteOptions(BaseModel):
         key = from_environment(self.key_env, where=f"model {card.id!r}") if self.key_env else None
         url = os.environ.get(self.base_url_env, "") if self.base_url_env else ""
         headers = key_header(key) if key else {}
-        return Endpoint(url or self.base_url, headers, patience=self.patience, connections=self.concurrency)
+        return Endpoint(
+            url or self.base_url, headers, patience=self.patience, secret=key or "", connections=self.concurrency
+        )
 
 
 def each(call: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
@@ -115,7 +117,7 @@ def edit_each(edit: Callable[[EditRequest], Edited], requests: Sequence[EditRequ
         except EditorError as error:
             return Edited(None, failed=str(error))
         except Exception as error:  # noqa: BLE001
-            return Edited(None, failed=f"{type(error).__name__}: {error}")
+            return Edited(None, failed=described(error))
 
     return each(guarded, requests, workers)
 

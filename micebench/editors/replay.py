@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import Edited, EditRequest
 from micebench.editors.canvas import decode
-from micebench.errors import CardError, EditorError
+from micebench.errors import CardError, EditorError, one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -189,7 +189,7 @@ class _Table:
             else:
                 table = datasets.load_dataset("parquet", data_files={"images": list(files)}, split="images")
         except (OSError, ValueError, DatasetsError) as error:
-            raise CardError(f"the table of images cannot be read: {' '.join(str(error).split())[:300]}") from error
+            raise CardError(f"the table of images cannot be read: {one_line(error, 300)}") from error
         missing = {columns.session, columns.turn, columns.image} - set(table.column_names)
         if missing:
             raise CardError(

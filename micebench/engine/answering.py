@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
+from micebench.errors import described
 from micebench.judges.base import Judge, StreamingJudge
 from micebench.verdicts import Question, Status, Verdict
 
@@ -77,7 +78,7 @@ def _ask(judge: Judge, questions: Sequence[Question]) -> list[Verdict]:
     try:
         verdicts: list[object] = list(judge.judge(questions))
     except Exception as error:  # noqa: BLE001 (a judge is foreign code; its failure is a status, never a number)
-        fault = f"the judge raised {type(error).__name__}: {' '.join(str(error).split())}"
+        fault = f"the judge raised {described(error)}"
     else:
         fault = _broken_contract(verdicts, len(questions))
         if fault is None:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from micebench.editors.base import Edited, Editor, EditRequest
+from micebench.editors.base import Edited, Editor, EditRequest, one_prompt
 from micebench.engine.images import decode_png, png_size, to_png
-from micebench.errors import EditorError
+from micebench.errors import EditorError, described, one_line
 from micebench.store.keys import derive_seed, sha256
 
 if TYPE_CHECKING:
@@ -140,8 +140,7 @@ def request(walk: _Walk, turn: int, protocol: Protocol) -> EditRequest:
     if protocol.context == "history":
         instructions, shown = chain.instructions[:turn], range(turn)
     elif protocol.context == "composed":
-        said = [text.rstrip(" .") for text in chain.instructions[: turn - 1]]
-        instructions, shown = (". ".join([*said, chain.instructions[turn - 1]]),), range(1)
+        instructions, shown = (one_prompt(chain.instructions[:turn]),), range(1)
     else:
         instructions, shown = (chain.instructions[turn - 1],), range(turn - 1, turn)
     return EditRequest(
@@ -195,7 +194,7 @@ def _without_image(
 ) -> Outcome:
     if sum(map(bool, (result.image is not None, result.refused, result.failed))) != 1:
         raise EditorError("the editor returned an Edited that is not exactly one of image, refused and failed")
-    reason = " ".join((result.refused or result.failed).split())[:_REASON]
+    reason = one_line(result.refused or result.failed, _REASON)
     seed = _seed(walk.chain, turn, protocol)
     return Outcome(walk.chain.row, turn, seed, None, reason, refused=bool(result.refused), usage=usage)
 
@@ -213,7 +212,5 @@ def _as_json(usage: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 def _failed(
     walk: _Walk, turn: int, protocol: Protocol, error: Exception, usage: Mapping[str, Any] | None = None
 ) -> Outcome:
-    reason = " ".join(str(error).split())
-    if not isinstance(error, EditorError):
-        reason = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-    return Outcome(walk.chain.row, turn, _seed(walk.chain, turn, protocol), None, reason[:_REASON], usage=usage)
+    reason = one_line(error, _REASON) if isinstance(error, EditorError) else described(error, _REASON)
+    return Outcome(walk.chain.row, turn, _seed(walk.chain, turn, protocol), None, reason, usage=usage)

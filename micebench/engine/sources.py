@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from micebench.engine.images import source_png
-from micebench.errors import DataError, RunError
+from micebench.errors import DataError, RunError, one_line
 from micebench.sessions import ImageFile, Session
 from micebench.store.blobs import Blobs
 from micebench.store.journal import Journal, read_journal
@@ -81,7 +81,7 @@ def _line(session: Session, old: dict[str, Any] | None, blobs: Blobs) -> dict[st
             known = blobs.put(source_png(ImageFile(image.path, data=data, file=image.file)))
         line["image"] = known
     except DataError as error:
-        line["fault"] = " ".join(str(error).split())
+        line["fault"] = one_line(error)
     return line
 
 

@@ -20,6 +20,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from micebench.errors import described
 from micebench.judges.callers import Callers
 from micebench.judges.components.base import Ask, Components, Detect, Embed, Failure, Read, Reply, Request
 from micebench.verdicts import Status, Verdict
@@ -115,7 +116,7 @@ def _advance(walk: _Walk, desk: "_Desk", result: Any) -> None:
     except AssertionError:
         raise  # ours to mend
     except Exception as error:  # noqa: BLE001 (an image that cannot be decoded, say: it costs its own check)
-        walk.verdicts = [Verdict.missing(Status.ERROR, _said(error))] * walk.count
+        walk.verdicts = [Verdict.missing(Status.ERROR, described(error))] * walk.count
     else:
         if isinstance(request, tuple):
             _gather(walk, desk, request)
@@ -261,8 +262,4 @@ def _guarded(call: Callable[[Any], Any], asked: Any) -> Any:
     try:
         return call(asked)
     except Exception as error:  # noqa: BLE001
-        return Failure(Status.ERROR, _said(error))
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+        return Failure(Status.ERROR, described(error))

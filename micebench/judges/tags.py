@@ -8,6 +8,7 @@
 import re
 from typing import NamedTuple
 
+from micebench.errors import one_line
 from micebench.judges.answers import Unreadable, after_thinking
 
 _TAG = re.compile(r"<(turn_(\d+)|final)>\s*(.*?)\s*</\1>", re.DOTALL)
@@ -61,4 +62,4 @@ def strict(reply: str, turns: int) -> Failed | None:
             raise Unreadable(f"turn {len(walked) + 1} was not looked at")
         return None
     reason = text[found[-2].end() : found[-1].start()]
-    return Failed(len(walked), " ".join(reason.split()).lstrip("-–—: ")[:300])
+    return Failed(len(walked), one_line(reason).lstrip("-–—: ")[:300])

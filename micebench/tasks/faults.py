@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from micebench.errors import one_line
 from micebench.instructions import EDIT_TYPES, PLACE, ParsedEdit, UnparseableInstruction, parse_instruction
 from micebench.sessions import Session, Turn
 
@@ -86,7 +87,7 @@ def parse_turn(turn: Turn) -> ParsedEdit | str | None:
     try:
         return parse_instruction(turn.edit_type, turn.formatted)
     except UnparseableInstruction as error:
-        return " ".join(str(error).split())
+        return one_line(error)
 
 
 def named_objects(edit: ParsedEdit) -> list[str]:

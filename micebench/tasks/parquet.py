@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from micebench.errors import DataError, nearest
+from micebench.errors import DataError, nearest, one_line
 from micebench.sessions import ImageFile
 from micebench.tasks.rows import AnnotationFile
 
@@ -18,7 +18,7 @@ def open_parquet(file: AnnotationFile, columns: Sequence[str]) -> Any:
     try:
         parquet = pq.ParquetFile(file.path)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{file.path}: not a readable parquet file ({' '.join(str(error).split())})") from error
+        raise DataError(f"{file.path}: not a readable parquet file ({one_line(error)})") from error
     known = parquet.schema_arrow.names
     for name in columns:
         if name not in known:
@@ -37,7 +37,7 @@ def parquet_rows(file: AnnotationFile, columns: Sequence[str]) -> Iterator[tuple
                 number += 1
                 yield f"{file.name}:{number}", row
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{file.path}: unreadable after row {number} ({' '.join(str(error).split())})") from error
+        raise DataError(f"{file.path}: unreadable after row {number} ({one_line(error)})") from error
 
 
 def embedded_image(stored: Any, path: str) -> ImageFile:

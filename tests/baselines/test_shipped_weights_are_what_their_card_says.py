@@ -1,4 +1,4 @@
-"""The bundled miniatures load as plain pipelines, are small, and give the same images however they are run."""
+"""The bundled miniature loads as a plain pipeline, is small, and gives the same images however they are run."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from micebench.engine.images import decode_png  # noqa: E402
 from micebench.tasks.dataset import iter_sessions  # noqa: E402
 
 BASELINES = Path(__file__).parents[2] / "baselines"
-MODELS = ("kontext", "kontext-history")
+MODELS = ("kontext",)
 SESSIONS = 24
 LIMIT_BYTES = 16 * 2**20
 

@@ -115,7 +115,7 @@ def test_the_source_can_be_shown_beside_the_last_image(tiny_card, tiny_editor, n
     images = spy.calls[0].get("image") or spy.calls[0]["input_images"]
     assert len(images) == 2
     assert difference(images[1].resize(last.size), last) < difference(images[0].resize(last.size), last)
-    assert "Remove the red cup Now paint it green" in spy.calls[0]["prompt"]
+    assert "Remove the red cup. Now paint it green" in spy.calls[0]["prompt"]
     assert difference(shown, tiny_editor(name).edit([EditRequest("s", 2, words, (last,), seed=0)])[0]) > 0
     editor.edit([EditRequest("s", 1, words[:1], (source,), seed=0)])
     assert len(spy.calls[1].get("image") or spy.calls[1]["input_images"]) == 1

@@ -14,6 +14,7 @@ from micebench.sessions import ImageFile, Rule, Session, Turn
 from micebench.verdicts import Question
 
 SHIPPED = Path(__file__).resolve().parents[2] / "judges"
+QUICK = {"attempts": 3, "timeout_s": 20.0, "deadline_s": 60.0, "first_wait_s": 0.01}
 
 
 class Picture:
@@ -57,8 +58,9 @@ def judge_folder(folder: Path, url: str, *, name: str = "asking", **options: Any
     place.mkdir(parents=True)
     for prompt in (SHIPPED / "micebench").glob("prompt_*"):
         shutil.copy(prompt, place)
-    vlm = {"kind": "openai", "model": "tiny", "url": url, "timeout_s": 20.0, "deadline_s": 60.0, "backoff_s": 0.01}
-    vlm |= {"retries": 2, "concurrency": 4} | options.pop("vlm", {})
+    vlm = {"kind": "openai", "model": "tiny", "url": url, "patience": QUICK, "concurrency": 4} | options.pop(
+        "vlm", {}
+    )
     card = {
         "id": name,
         "description": "asks a server",

@@ -14,7 +14,6 @@ from PIL import Image
 from micebench.engine.images import StoredImage, encode_png
 from micebench.errors import CardError
 from micebench.judges.components.base import Ask, Failure, Reply
-from micebench.judges.components.transport import retry_after_s
 from micebench.judges.components.uris import PngUris
 from micebench.judges.components.vlm_openai import OpenAIOptions, OpenAIVlm
 from micebench.judges.photo import PhotoJudge
@@ -24,7 +23,7 @@ from tests.judges.photo_cards import Picture, judge_card, questions
 
 
 def made(url: str, **options: Any) -> OpenAIVlm:
-    fields = {"model": "tiny", "url": url, "backoff_s": 0.01, "retries": 1} | options
+    fields = {"model": "tiny", "url": url, "patience": {"attempts": 2, "first_wait_s": 0.01}} | options
     return OpenAIVlm(OpenAIOptions.model_validate(fields), where="judge 'test'")
 
 
@@ -105,15 +104,27 @@ def test_a_question_that_cannot_fit_is_not_sent() -> None:
     assert "the server takes 2000" in failure.reason
 
 
-def test_the_key_goes_to_the_server_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "act",
+    [
+        sends(400, b'{"error": {"message": "bad key sk-very-secret"}}'),
+        sends(500, b"bad key sk-very-secret"),
+        sends(200, b"bad key sk-very-secret"),
+        completes("", refusal="bad key sk-very-secret"),
+    ],
+    ids=["an error", "an outage", "no JSON", "a refusal"],
+)
+def test_the_key_goes_to_the_server_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Act
+) -> None:
     key = "sk-very-secret"
     monkeypatch.setenv("SOME_KEY", key)
-    act: Act = sends(400, f'{{"error": {{"message": "bad key {key}"}}}}'.encode())
     with Vlm(lambda *_: act).running() as server:
         card = judge_card(tmp_path, server.url, vlm={"key_env": "SOME_KEY"})
         (verdict,) = PhotoJudge(card).judge(questions("GA")[:1])
     assert server.headers[0]["Authorization"] == f"Bearer {key}"
     assert "bad key ***" in verdict.reason
+    assert verdict.value is None
     assert key not in repr(verdict) + card.model_dump_json() + json.dumps(server.bodies)
 
 
@@ -124,14 +135,6 @@ def test_without_an_address_the_remedy_is_named(tmp_path: Path, monkeypatch: pyt
     with Vlm(lambda *_: completes("yes"), models=sends(404, b"")).running() as server:
         monkeypatch.setenv("MICEBENCH_VLM_URL", server.url + "/")
         assert isinstance(OpenAIVlm(OpenAIOptions(model="tiny"), where="x").ask(Ask((), "?")), Reply)
-
-
-def test_retry_after_is_seconds_or_a_date() -> None:
-    assert retry_after_s(None, 0.0) is None
-    assert retry_after_s("7", 0.0) == 7.0
-    assert retry_after_s("Thu, 01 Jan 1970 00:01:40 GMT", 40.0) == 60.0
-    assert retry_after_s("Thu, 01 Jan 1970 00:00:00 GMT", 40.0) == 0.0
-    assert retry_after_s("soon", 0.0) is None
 
 
 def test_more_votes_than_the_temperature_can_tell_apart_are_refused(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from micebench.cards import EditorCard, check_fields
-from micebench.editors.base import Edited, EditRequest
+from micebench.editors.base import Edited, EditRequest, one_prompt
 from micebench.editors.diffusers.checks import check_options
 from micebench.editors.diffusers.habits import Call
 from micebench.editors.diffusers.loading import load_pipeline
 from micebench.editors.diffusers.options import PipelineOptions
 from micebench.editors.diffusers.sizes import Size, working_size
+from micebench.errors import described, one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,10 +34,10 @@ class _Failure:
 class DiffusersEditor:
     """A saved diffusers pipeline, as its card describes it.
 
-    The prompt is the instructions of the request, joined by a blank: the current one under context `last`, all
-    of them under `history`. Each request has its own generator, seeded by the request, so that batching changes
-    nothing beyond float noise. An item that fails is an `Edited(failed=...)` and leaves the others alone; out of
-    memory halves the batch for all that follow.
+    The prompt is the instructions of the request, as one: the current one under context `last`, all of them under
+    `history`. Each request has its own generator, seeded by the request, so that batching changes nothing beyond
+    float noise. An item that fails is an `Edited(failed=...)` and leaves the others alone; out of memory halves the
+    batch for all that follow.
     """
 
     def __init__(self, card: EditorCard) -> None:
@@ -125,7 +126,7 @@ class DiffusersEditor:
         return [_scaled(image, self._working_size(image)) for image in images[:-1]] + [_scaled(images[-1], size)]
 
     def _prompt(self, request: EditRequest) -> str:
-        return self.options.prompt.replace("{instruction}", " ".join(request.instructions))
+        return self.options.prompt.replace("{instruction}", one_prompt(request.instructions))
 
     def _finish(self, image: "Image", size: Size, notes: Mapping[str, Any] | None) -> "Result":
         if self.options.output == "input":
@@ -160,13 +161,12 @@ def _failure(error: Exception, size: Size) -> _Failure:
     """Out of memory is an error of its own on a GPU, and a plain RuntimeError of the CPU's allocator."""
     import torch
 
-    said = " ".join(str(error).split())
     words = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
     if isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(word in said for word in words)
+        isinstance(error, RuntimeError) and any(word in one_line(error) for word in words)
     ):
-        return _Failure(f"out of memory at {size[0]} x {size[1]} pixels: {said}"[:500], True)
-    return _Failure(f"{type(error).__name__}: {said}"[:500], False)
+        return _Failure(f"out of memory at {size[0]} x {size[1]} pixels: {one_line(error)}"[:500], True)
+    return _Failure(described(error), False)
 
 
 def _free_memory() -> None:

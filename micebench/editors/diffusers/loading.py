@@ -4,12 +4,13 @@ import inspect
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from micebench.cards import EditorCard
 from micebench.editors.diffusers.checks import check_call
 from micebench.editors.diffusers.options import PipelineOptions
-from micebench.errors import CardError, nearest, needs_extra
+from micebench.errors import CardError, nearest, needs_extra, one_line
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -23,11 +24,9 @@ def load_pipeline(card: EditorCard, options: PipelineOptions) -> Any:
             not pinned, gated or of another kind; each with the remedy.
     """
     with _quiet():
-        try:
-            import diffusers
-            import torch
-        except ImportError as error:
-            raise needs_extra("neural", error) from error
+        import diffusers
+        import torch
+
         kind = getattr(diffusers, options.pipeline)
         check_call(card, options, inspect.signature(kind.__call__).parameters)
         how: dict[str, Any] = {
@@ -112,6 +111,8 @@ def _load_adapter(card: EditorCard, pipeline: Any) -> None:
         place["revision"] = adapter.revision
     if place["weight_name"] is None:
         del place["weight_name"]
+    if find_spec("peft") is None:
+        raise needs_extra("adapters", ImportError("peft"))
     try:
         with _overheard("diffusers") as warnings:
             pipeline.load_lora_weights(source, adapter_name="adapter", use_safetensors=True, **place)
@@ -168,7 +169,7 @@ def _unreachable(repo: str, revision: str | None, error: Exception) -> str:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return one_line(error, 300) or type(error).__name__
 
 
 class _Ear(logging.Handler):

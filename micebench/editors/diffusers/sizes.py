@@ -1,12 +1,10 @@
 """At which size an image is edited. Width and height are never changed by different factors, but for rounding."""
 
 from collections.abc import Sequence
-from math import log, sqrt
+from math import sqrt
 
+from micebench.editors.canvas import Size, stretch
 from micebench.editors.diffusers.options import Area, AtMost, Resolution
-
-Size = tuple[int, int]
-"""(width, height) in pixels."""
 
 _STRETCH = 1.1  # a size of the preferred list further off in aspect ratio than this would squash the image
 
@@ -24,8 +22,8 @@ def working_size(size: Size, resolution: Resolution, multiple: int, preferred: S
     """
     width, height = size
     if resolution == "preferred":
-        nearest = min(preferred, key=lambda other: _stretch(size, other))
-        if _stretch(size, nearest) <= _STRETCH:
+        nearest = min(preferred, key=lambda other: stretch(size, other))
+        if stretch(size, nearest) <= _STRETCH:
             return nearest
         resolution = Area(area=max(w * h for w, h in preferred))
     if isinstance(resolution, Area):
@@ -43,8 +41,3 @@ def _at_area(size: Size, area: int, multiple: int) -> Size:
 
 def _to_multiple(length: float, multiple: int) -> int:
     return max(1, round(length / multiple)) * multiple
-
-
-def _stretch(size: Size, other: Size) -> float:
-    """By which factor one side grows more than the other; at least 1."""
-    return 2.0 ** abs(log(size[0] / size[1] * other[1] / other[0], 2))

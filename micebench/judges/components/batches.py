@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from micebench.errors import described, one_line
 from micebench.judges.components.base import Failure
 from micebench.verdicts import LazyImage, Status
 
@@ -26,7 +27,7 @@ def decoded(image: LazyImage) -> "Image | Failure":
     try:
         return image.load()
     except Exception as error:  # noqa: BLE001
-        return Failure(Status.ERROR, f"the image cannot be read: {_said(error)}")
+        return Failure(Status.ERROR, f"the image cannot be read: {one_line(error, 300)}")
 
 
 def by_shape(items: Iterable[tuple[Shape, Item]], limit: int) -> Iterator[tuple[Shape, list[Item]]]:
@@ -47,9 +48,9 @@ def attempt(call: Callable[[Sequence[Item]], list[Answer]], items: Sequence[Item
         return [*call(items)]
     except torch.OutOfMemoryError as error:
         if len(items) == 1:
-            return [Failure(Status.ERROR, f"out of memory: {_said(error)}")]
+            return [Failure(Status.ERROR, f"out of memory: {one_line(error, 300)}")]
     except Exception as error:  # noqa: BLE001
-        return [Failure(Status.ERROR, f"{type(error).__name__}: {_said(error)}")] * len(items)
+        return [Failure(Status.ERROR, described(error))] * len(items)
     half = len(items) // 2
     return [*attempt(call, items[:half]), *attempt(call, items[half:])]
 
@@ -70,7 +71,3 @@ def pixels(
     stack = np.stack([np.asarray(image.resize(size, Resampling.BILINEAR), np.float32) for image in images])
     standard = (stack / 255.0 - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
     return torch.as_tensor(np.ascontiguousarray(standard.transpose(0, 3, 1, 2)))
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

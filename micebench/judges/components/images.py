@@ -1,6 +1,7 @@
-"""Images made from images: resized or cropped, with a name of their own, so that they are computed once."""
+"""Images made from images: resized, cropped or compressed, named by how, so that they are computed once."""
 
 import hashlib
+import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -46,3 +47,18 @@ def cropped(image: LazyImage, box: Box) -> LazyImage:
         return picture.crop((left, top, right, bottom))
 
     return Derived(image, f"crop {box}", cut)
+
+
+def compressed(image: LazyImage, quality: int | None) -> LazyImage:
+    """The image after a trip through a JPEG file of this quality; itself for None."""
+    if quality is None:
+        return image
+
+    def squeeze(picture: "Image") -> "Image":
+        import PIL.Image
+
+        buffer = io.BytesIO()
+        picture.save(buffer, format="JPEG", quality=quality)
+        return PIL.Image.open(buffer).convert("RGB")
+
+    return Derived(image, f"jpeg {quality}", squeeze)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from micebench.errors import CardError, needs_extra
+from micebench.errors import CardError, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +58,9 @@ def load_model(loader: Any, weights: Weights) -> Any:
     try:
         return model.eval().requires_grad_(False).float().to(device_of(weights))
     except (RuntimeError, AssertionError) as error:
-        raise CardError(f"{weights.repo}: device {weights.device!r} cannot be used ({_line(error)})") from error
+        raise CardError(
+            f"{weights.repo}: device {weights.device!r} cannot be used ({one_line(error, 200)})"
+        ) from error
 
 
 def device_of(weights: Weights) -> "torch.device":
@@ -69,18 +71,15 @@ def device_of(weights: Weights) -> "torch.device":
 
 
 def import_transformers() -> Any:
-    """The transformers module. Raises MicebenchError naming the extra if it, or torch, is not installed."""
-    try:
-        import torch  # noqa: F401  # pyright: ignore[reportUnusedImport]
-        import transformers
-    except ImportError as error:
-        raise needs_extra("neural", error) from error
+    """The transformers module, untyped: its annotations are partial. Loaded when a model is."""
+    import transformers
+
     return transformers
 
 
 def _explain(weights: Weights, loader: str, error: Exception) -> str:
     if weights.folder is not None:
-        return f"{weights.repo}: not a folder {loader} can load ({_line(error)}); save_pretrained writes one"
+        return f"{weights.repo}: not a folder {loader} can load ({one_line(error, 200)}); save_pretrained writes one"
     from huggingface_hub.errors import GatedRepoError
 
     name = f"{weights.repo} at {weights.revision}"
@@ -90,7 +89,7 @@ def _explain(weights: Weights, loader: str, error: Exception) -> str:
             "or name a folder in `repo`"
         )
     return (
-        f"{name}: cannot be loaded ({_line(error)}); where there is a network, run "
+        f"{name}: cannot be loaded ({one_line(error, 200)}); where there is a network, run "
         f"`hf download {weights.repo} --revision {weights.revision}`, or name a folder in `repo`"
     )
 
@@ -99,10 +98,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from micebench.errors import needs_extra
+from micebench.errors import described, needs_extra
 from micebench.judges.components.base import Box, Failure, Read, TextLine
 from micebench.judges.components.batches import decoded
 from micebench.verdicts import Status
@@ -46,7 +46,7 @@ class RapidOcr:
         try:
             found = self._engine(np.asarray(image)[..., ::-1])  # the engine expects B G R
         except Exception as error:  # noqa: BLE001
-            return Failure(Status.ERROR, f"rapidocr: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+            return Failure(Status.ERROR, f"rapidocr: {described(error, 300)}")
         if not found.txts:
             return ()
         lines = [

@@ -2,16 +2,15 @@
 
 import json
 import os
-import time
 from typing import Any, Literal, cast
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from micebench.errors import CardError
+from micebench.errors import CardError, one_line
+from micebench.http import Answer, Endpoint, Outage, Patience
 from micebench.judges.components.base import Ask, Failure, Reply
 from micebench.judges.components.choices import choice_logprobs
-from micebench.judges.components.transport import Answer, JsonServer, Patience, Unreachable
 from micebench.judges.components.uris import PngUris, size_of
 from micebench.verdicts import Status
 
@@ -37,10 +36,7 @@ class OpenAIOptions(BaseModel):
     body: dict[str, Any] = Field(
         default_factory=dict, description="further fields of the request, as they are; null leaves a field out"
     )
-    timeout_s: float = Field(default=180.0, gt=0, description="for one attempt, from connecting to the last byte")
-    deadline_s: float = Field(default=900.0, gt=0, description="for all attempts of one question")
-    retries: int = Field(default=6, ge=0)
-    backoff_s: float = Field(default=0.5, gt=0, description="upper bound of the first wait; doubled each time")
+    patience: Patience = Patience()
     pixels_per_token: int | None = Field(default=784, ge=1, description="for the context check; None: no check")
 
 
@@ -56,8 +52,15 @@ class OpenAIVlm:
                 f"{options.url_env}, e.g. to http://localhost:8000/v1"
             )
         self.options = options
-        patience = Patience(options.timeout_s, options.deadline_s, options.retries, options.backoff_s)
-        self._server = JsonServer(url, os.environ.get(options.key_env, ""), options.concurrency, patience)
+        key = os.environ.get(options.key_env, "").strip()
+        self._server = Endpoint(
+            url,
+            {"Authorization": f"Bearer {key}"} if key else {},
+            patience=options.patience,
+            secret=key,
+            connections=options.concurrency,
+            json_only=True,
+        )
         self._uris = PngUris()
         self._context = _served_context(self._server, options, where)
 
@@ -66,17 +69,15 @@ class OpenAIVlm:
         return self.options.concurrency
 
     def ask(self, request: Ask) -> Reply | Failure:
-        start = time.monotonic()
         too_long = self._too_long(request)
         if too_long is not None:
             return Failure(Status.ERROR, too_long)
-        try:
-            answer = self._server.post("/chat/completions", self._body(request))
-        except Unreachable as error:
-            return Failure(Status.ERROR, str(error))
-        if answer.status != 200:
-            return Failure(_status_of(answer), self._server.clean(f"HTTP {answer.status}: {answer.text}"))
-        return _read(answer.body, request, round(time.monotonic() - start, 3))
+        answer = self._server.post("chat/completions", json=self._body(request))
+        if isinstance(answer, Outage):
+            return Failure(Status.ERROR, answer.reason)
+        if not answer.ok:
+            return Failure(_status_of(answer), f"HTTP {answer.status}: {answer.excerpt}")
+        return _read(answer, request)
 
     def _body(self, request: Ask) -> bytes:
         options = self.options
@@ -166,20 +167,21 @@ class _Completion(BaseModel):
     usage: _Usage | None = None
 
 
-def _read(body: Any, request: Ask, latency_s: float) -> Reply | Failure:
-    """A 200 answer: all votes complete, or a failure that keeps what was said."""
+def _read(answer: Answer, request: Ask) -> Reply | Failure:
+    """A success: all votes complete, or a failure that keeps what was said."""
     try:
-        completion = _Completion.model_validate(body)
+        completion = _Completion.model_validate_json(answer.body)
     except ValidationError as error:
         fault = error.errors()[0]
         return Failure(Status.ERROR, f"no chat completion: {'.'.join(map(str, fault['loc']))}: {fault['msg']}")
+    latency_s = round(answer.latency_s, 3)
     votes = sorted(completion.choices, key=lambda vote: vote.index)
     texts = tuple(vote.message.text for vote in votes)
     ends = [vote.finish_reason for vote in votes]
     usage = completion.usage.model_dump() if completion.usage else None
     refusals = tuple(vote.message.refusal for vote in votes if vote.message.refusal)
     if refusals or "content_filter" in ends:
-        reason = " ".join(refusals[0].split())[:300] if refusals else "stopped by the server's content filter"
+        reason = one_line(refusals[0], 300) if refusals else "stopped by the server's content filter"
         return Failure(Status.REFUSED, reason, raw=texts + refusals)
     if len(texts) != request.votes:
         return Failure(Status.ERROR, f"the server gave {len(texts)} of {request.votes} votes", raw=texts)
@@ -198,21 +200,20 @@ def _read(body: Any, request: Ask, latency_s: float) -> Reply | Failure:
 
 def _status_of(answer: Answer) -> Status:
     """An HTTP error that will not pass: a content filter's is a refusal, any other is ours to mend."""
-    fault = _mapping(_mapping(answer.body).get("error"))
+    fault = _mapping(answer.object.get("error"))
     said = f"{fault.get('code')} {fault.get('type')}"
     return Status.REFUSED if any(word in said for word in _FILTERED) else Status.ERROR
 
 
-def _served_context(server: JsonServer, options: OpenAIOptions, where: str) -> int | None:
+def _served_context(server: Endpoint, options: OpenAIOptions, where: str) -> int | None:
     """Tokens the server takes, if it says so. Raises CardError if it cannot serve us at all."""
-    try:
-        answer = server.get("/models", within_s=_PROBE_S)
-    except Unreachable as error:
-        raise CardError(f"{where}: the server at {server.name} does not answer ({error})") from None
+    answer = server.get(f"{server.base_url}/models", within_s=_PROBE_S)
+    if isinstance(answer, Outage):
+        raise CardError(f"{where}: the server at {server.name} does not answer ({answer.reason})")
     if answer.status in (401, 403):
         raise CardError(f"{where}: {server.name} wants an API key; put it into the variable {options.key_env}")
-    listed = _mapping(answer.body).get("data")
-    if answer.status != 200 or not isinstance(listed, list):
+    listed = answer.object.get("data")
+    if not answer.ok or not isinstance(listed, list):
         return None  # a server that does not list its models
     models = {str(model.get("id")): model for model in map(_mapping, cast(list[Any], listed))}
     if models and options.model not in models:

@@ -6,9 +6,8 @@ from typing import Any
 
 from micebench.judges.asking import Asked, Unanswered
 from micebench.judges.components.base import Detection
-from micebench.judges.components.images import resized
+from micebench.judges.components.images import compressed, resized
 from micebench.judges.consistency.rules import ConsistencyRules, Measure
-from micebench.judges.following.views import compressed
 from micebench.sessions import Session, Turn
 from micebench.verdicts import LazyImage, Question, Status, Verdict
 

@@ -1,5 +1,6 @@
 """Which protocol judges which turn."""
 
+from micebench.errors import one_line
 from micebench.instructions import UnparseableInstruction, parse_instruction
 from micebench.judges.asking import Check
 from micebench.judges.following import corrected, edival, mice
@@ -23,7 +24,7 @@ def follow(question: Question, rules: FollowingRules, asker: Asks) -> Check:
     try:
         edit = parse_instruction(turn.edit_type, turn.formatted)
     except UnparseableInstruction as error:
-        return [Verdict.missing(Status.INVALID_ANNOTATION, " ".join(str(error).split()))]
+        return [Verdict.missing(Status.INVALID_ANNOTATION, one_line(error))]
     constants = rules.root
     if isinstance(constants, CorrectedRules):
         step = corrected.follow(Scene(question, constants, asker), edit)

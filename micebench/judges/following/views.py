@@ -1,14 +1,11 @@
 """How images reach the models of the published protocols: pressed into a square, through JPEG files."""
 
-import io
 from collections.abc import Generator
 from typing import Any
 
-import PIL.Image
-
 from micebench.judges.boxes import best, centre, huge
 from micebench.judges.components.base import Box, Detect, Detection, Request
-from micebench.judges.components.images import Derived, cropped, resized
+from micebench.judges.components.images import compressed, cropped, resized
 from micebench.judges.following.rules import PublishedRules
 from micebench.judges.following.steps import Asks
 from micebench.verdicts import LazyImage, Question
@@ -77,16 +74,3 @@ class Pair:
     def asked(self, prompt: str, **words: str) -> Generator[Request, Any, float]:
         """A question about the later image alone."""
         return self.asker.yes(prompt, (self.after.vlm,), **words)
-
-
-def compressed(image: LazyImage, quality: int | None) -> LazyImage:
-    """The image after a trip through a JPEG file of this quality; itself for None."""
-    if quality is None:
-        return image
-
-    def squeeze(picture: PIL.Image.Image) -> PIL.Image.Image:
-        buffer = io.BytesIO()
-        picture.save(buffer, format="JPEG", quality=quality)
-        return PIL.Image.open(buffer).convert("RGB")
-
-    return Derived(image, f"jpeg {quality}", squeeze)

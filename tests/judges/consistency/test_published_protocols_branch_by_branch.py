@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from micebench.judges.components.base import Box, FeatureMap
+from micebench.judges.components.images import compressed
 from micebench.judges.consistency.similarity import (
     guessed_grid,
     object_similarity,
     patchwise_similarity,
     pooled_similarity,
 )
-from micebench.judges.following.views import compressed
 from micebench.verdicts import Status
 from tests.judges.consistency.bench import (
     EDIVAL,
