@@ -120,6 +120,7 @@ class Endpoint:
         connections: calls that may be under way at once.
         max_bytes: a larger answer is an outage; no more of it is read.
         json_only: a success that is not JSON is trouble that may pass, not an answer.
+        where: names the card in errors.
 
     Raises:
         CardError: `base_url` is no http(s) URL, or a header cannot be sent.
@@ -135,13 +136,14 @@ class Endpoint:
         connections: int = 8,
         max_bytes: int = 64 << 20,
         json_only: bool = False,
+        where: str = "the endpoint",
     ) -> None:
         self._origin = _origin(base_url)
         if self._origin is None:
-            raise CardError(f"{base_url!r} is not an http(s) URL; give one like http://localhost:8000/v1")
+            raise CardError(f"{where}: {base_url!r} is not an http(s) URL; give one like http://localhost:8000/v1")
         for name, value in (headers or {}).items():
             if not (value.isascii() and value.isprintable()):
-                raise CardError(f"the value for header {name!r} holds characters that cannot be sent")
+                raise CardError(f"{where}: the value for header {name!r} holds characters that cannot be sent")
         self.base_url = base_url.rstrip("/")
         self.patience = patience or Patience()
         self._secret = secret.encode() if len(secret) >= _SECRET else b""

@@ -57,11 +57,17 @@ class RemoteOptions(BaseModel):
 
     def endpoint(self, card: EditorCard, key_header: Callable[[str], dict[str, str]]) -> Endpoint:
         """The server. Raises CardError: the key is not set, or the URL is none."""
-        key = from_environment(self.key_env, where=f"model {card.id!r}") if self.key_env else None
+        where = f"model {card.id!r}"
+        key = from_environment(self.key_env, where=where) if self.key_env else ""
         url = os.environ.get(self.base_url_env, "") if self.base_url_env else ""
         headers = key_header(key) if key else {}
         return Endpoint(
-            url or self.base_url, headers, patience=self.patience, secret=key or "", connections=self.concurrency
+            url or self.base_url,
+            headers,
+            patience=self.patience,
+            secret=key,
+            connections=self.concurrency,
+            where=where,
         )
 
 

@@ -94,10 +94,11 @@ def test_the_image_goes_out_lossless_and_the_answer_comes_back_untouched() -> No
 
 def test_the_key_is_sent_and_never_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_KEY", "  sk-topsecret\n")
-    edited, server = one(in_turn(Reply({"error": {"message": "no"}}, status=401)), key_env="A_KEY")
-    assert server.calls[0].headers["authorization"] == "Bearer sk-topsecret"
-    assert edited.failed.startswith("HTTP 401")
-    assert "topsecret" not in repr(edited)
+    for said in (Reply(b"not sk-topsecret", status=401), Reply(b"not sk-topsecret", status=500)):
+        edited, server = one(in_turn(said), key_env="A_KEY")
+        assert server.calls[0].headers["authorization"] == "Bearer sk-topsecret"
+        assert edited.failed.startswith(f"HTTP {said.status}: not ***")
+        assert "topsecret" not in repr(edited)
     monkeypatch.delenv("A_KEY")
     with pytest.raises(CardError, match="A_KEY is not set"):
         OpenAIImagesEditor(card("http://localhost", key_env="A_KEY"))
@@ -191,6 +192,23 @@ def test_when_one_caller_is_told_to_wait_all_wait() -> None:
     assert (other.ok, other.attempts) == (True, 1)
     assert len(arrived) == 3
     assert min(arrived[1:]) - arrived[0] >= 0.7
+
+
+def test_who_is_waiting_is_held_when_the_server_asks_for_more() -> None:
+    arrived: list[float] = []
+
+    def behave(_: Any) -> Reply:
+        arrived.append(time.monotonic())
+        return Reply(status=429, headers={"Retry-After": "0.5"}) if len(arrived) == 1 else Reply({})
+
+    with serving(behave) as server, Endpoint(server.url) as endpoint:
+        waiting = threading.Thread(target=endpoint.post, args=("x",))
+        waiting.start()
+        while endpoint._quiet_until == 0.0:
+            time.sleep(0.01)
+        endpoint._wait(1, 1.5)  # another caller's Retry-After
+        waiting.join()
+    assert arrived[1] - arrived[0] >= 1.4
 
 
 @pytest.mark.parametrize(
@@ -397,7 +415,7 @@ def test_one_bad_answer_is_one_bad_edit() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"base_url": "localhost:8000"}, "is not an http\\(s\\) URL"),
+        ({"base_url": "localhost:8000"}, "model '.*': 'localhost:8000' is not an http\\(s\\) URL"),
         ({"fields": {"size": "1x1"}}, "size cannot be given"),
         ({"modell": "x"}, "unknown key 'modell'; did you mean 'model'"),
         ({"concurrency": 0}, "concurrency"),

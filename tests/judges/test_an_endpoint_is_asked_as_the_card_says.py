@@ -137,6 +137,18 @@ def test_without_an_address_the_remedy_is_named(tmp_path: Path, monkeypatch: pyt
         assert isinstance(OpenAIVlm(OpenAIOptions(model="tiny"), where="x").ask(Ask((), "?")), Reply)
 
 
+@pytest.mark.parametrize(
+    ("url", "key", "line"),
+    [("localhost:8000", "", "'localhost:8000' is not an http"), ("http://localhost", "a\nkey", "cannot be sent")],
+)
+def test_what_cannot_be_sent_is_said_of_the_card(
+    monkeypatch: pytest.MonkeyPatch, url: str, key: str, line: str
+) -> None:
+    monkeypatch.setenv("MICEBENCH_VLM_KEY", key)
+    with pytest.raises(CardError, match=f"^judge 'test': .*{line}"):
+        made(url)
+
+
 def test_more_votes_than_the_temperature_can_tell_apart_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CardError, match=r"4 votes at temperature 0 are one vote; set vlm\.temperature"):
         PhotoJudge(judge_card(tmp_path, "http://127.0.0.1:9", awareness={"votes": 4}))

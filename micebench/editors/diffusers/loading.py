@@ -11,6 +11,7 @@ from micebench.cards import EditorCard
 from micebench.editors.diffusers.checks import check_call
 from micebench.editors.diffusers.options import PipelineOptions
 from micebench.errors import CardError, nearest, needs_extra, one_line
+from micebench.hush import hush
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -23,7 +24,7 @@ def load_pipeline(card: EditorCard, options: PipelineOptions) -> Any:
         CardError: unknown class or argument, options that do not fit the pipeline, weights that are not there,
             not pinned, gated or of another kind; each with the remedy.
     """
-    with _quiet():
+    with hush():
         import diffusers
         import torch
 
@@ -193,17 +194,3 @@ def _overheard(name: str) -> Iterator[list[str]]:
     finally:
         logger.setLevel(level)
         logger.handlers, logger.propagate = handlers, propagate
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading says much that is no news to a user, e.g. which image processor stands in for which."""
-    loggers = [logging.getLogger(name) for name in ("transformers", "diffusers")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

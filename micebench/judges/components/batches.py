@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from micebench.errors import described, one_line
 from micebench.judges.components.base import Failure
@@ -55,19 +56,42 @@ def attempt(call: Callable[[Sequence[Item]], list[Answer]], items: Sequence[Item
     return [*attempt(call, items[:half]), *attempt(call, items[half:])]
 
 
-def pixels(
-    images: "Sequence[Image]",
-    size: tuple[int, int],
-    mean: Statistics = IMAGENET_MEAN,
-    std: Statistics = IMAGENET_STD,
-) -> "torch.Tensor":
+def answered(
+    images: Iterable[LazyImage],
+    call: "Callable[[Sequence[Image]], list[Answer]]",
+    limit: int,
+    shape: "Callable[[Image], object]",
+) -> "list[Answer | Failure]":
+    """One answer per image, in order: images of equal shape go together, one that cannot be read fails alone."""
+    answers: dict[int, Answer | Failure] = {}
+    readable: list[tuple[object, tuple[int, Image]]] = []
+    for number, lazy in enumerate(images):
+        image = decoded(lazy)
+        if isinstance(image, Failure):
+            answers[number] = image
+        else:
+            readable.append((shape(image), (number, image)))
+    for _, batch in by_shape(readable, limit):
+        numbers = [number for number, _ in batch]
+        answers |= zip(numbers, attempt(call, [image for _, image in batch]), strict=True)
+    return [answers[number] for number in range(len(answers))]
+
+
+def pixels(images: "Sequence[Image]", size: tuple[int, int]) -> "torch.Tensor":
     """(N, 3, height, width) float32: resized to `size` (width, height) by PIL's bilinear filter, standardised.
 
-    Our own few lines, because what the libraries' processors do depends on whether torchvision is installed.
+    The statistics are ImageNet's. Our own few lines, because what the libraries' processors do depends on whether
+    torchvision is installed.
     """
     import torch
     from PIL.Image import Resampling
 
-    stack = np.stack([np.asarray(image.resize(size, Resampling.BILINEAR), np.float32) for image in images])
-    standard = (stack / 255.0 - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
-    return torch.as_tensor(np.ascontiguousarray(standard.transpose(0, 3, 1, 2)))
+    resized = [image.resize(size, Resampling.BILINEAR) for image in images]
+    return torch.as_tensor(np.stack([standardised(image, IMAGENET_MEAN, IMAGENET_STD) for image in resized]))
+
+
+def standardised(image: "Image", mean: Statistics, std: Statistics) -> NDArray[np.float32]:
+    """(3, height, width): 8-bit values in [0, 1], less the mean, over the standard deviation of each channel."""
+    shares = np.asarray(image, np.float32) / 255.0
+    standard = (shares - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return np.ascontiguousarray(standard.transpose(2, 0, 1))

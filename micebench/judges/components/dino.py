@@ -9,14 +9,12 @@ from pydantic import Field
 
 from micebench.errors import CardError
 from micebench.judges.components.base import Embed, Failure, FeatureMap
-from micebench.judges.components.batches import attempt, by_shape, decoded, pixels
+from micebench.judges.components.batches import answered, pixels
 from micebench.judges.components.loading import Weights, device_of, import_transformers, load_model
 from micebench.verdicts import Status
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-Numbered = tuple[int, "Image"]
 
 
 class DinoOptions(Weights):
@@ -53,18 +51,8 @@ class Dino:
 
     def embed(self, requests: Sequence[Embed]) -> list[FeatureMap | Failure]:
         """One map per request, in order; an image that cannot be read fails alone."""
-        answers: dict[int, FeatureMap | Failure] = {}
-        items: list[tuple[tuple[int, int], Numbered]] = []
-        for number, request in enumerate(requests):
-            image = decoded(request.image)
-            if isinstance(image, Failure):
-                answers[number] = image
-            else:
-                items.append((self.grid(image.size), (number, image)))
-        for _, batch in by_shape(items, self.options.batch):
-            for (number, _), answer in zip(batch, attempt(self._maps, batch), strict=True):
-                answers[number] = answer
-        return [answers[number] for number in range(len(requests))]
+        images = (request.image for request in requests)
+        return answered(images, self._maps, self.options.batch, lambda image: self.grid(image.size))
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
         """(rows, columns) of patches for an image of `size` (width, height)."""
@@ -72,14 +60,14 @@ class Dino:
         stretch = math.sqrt(size[1] / size[0]) if self.options.aspect == "keep" else 1.0
         return max(1, round(side * stretch)), max(1, round(side / stretch))
 
-    def _maps(self, batch: Sequence[Numbered]) -> list[FeatureMap | Failure]:
-        """`batch`: images of one grid."""
+    def _maps(self, images: "Sequence[Image]") -> list[FeatureMap | Failure]:
+        """`images`: of one grid."""
         import torch
 
-        rows, columns = self.grid(batch[0][1].size)
+        rows, columns = self.grid(images[0].size)
         size = columns * self._patch, rows * self._patch
         with torch.inference_mode():
-            inputs = pixels([image for _, image in batch], size).to(self._device)
+            inputs = pixels(images, size).to(self._device)
             tokens = self._model(pixel_values=inputs).last_hidden_state.float().cpu().numpy()
         first = 1 + self._registers
         if tokens.shape[1] != first + rows * columns:

@@ -1,14 +1,13 @@
 """Where a local model's weights come from, and what to do when they are not there."""
 
-import logging
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from micebench.errors import CardError, one_line
+from micebench.hush import hush
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +44,7 @@ def load_pretrained(loader: Any, weights: Weights, **arguments: Any) -> Any:
     place = weights.folder
     if place is None:
         arguments = {"revision": weights.revision, **arguments}
-    with quiet():
+    with hush():
         try:
             return loader.from_pretrained(str(place or weights.repo), **arguments)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -98,17 +97,3 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-@contextmanager
-def quiet() -> Generator[None, None, None]:
-    """Loading says much that is no news to a user."""
-    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -60,6 +60,7 @@ class OpenAIVlm:
             secret=key,
             connections=options.concurrency,
             json_only=True,
+            where=where,
         )
         self._uris = PngUris()
         self._context = _served_context(self._server, options, where)

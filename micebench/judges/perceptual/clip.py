@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from micebench.judges.components.base import Embed, Failure, FeatureMap
-from micebench.judges.components.batches import attempt, decoded
+from micebench.judges.components.batches import Statistics, answered, standardised
 from micebench.judges.components.loading import Weights, device_of, import_transformers, load_model, load_pretrained
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 Vector = NDArray[np.float32]
 
-_MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
-_STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
+_MEAN: Statistics = (0.48145466, 0.4578275, 0.40821073)
+_STD: Statistics = (0.26862954, 0.26130258, 0.27577711)
 
 
 class ClipWeights(Weights):
@@ -46,16 +46,7 @@ class Clip:
 
     def embed(self, requests: Sequence[Embed]) -> list[FeatureMap | Failure]:
         """One map per request, in order, its `cls` of unit length; an image that cannot be read fails alone."""
-        images = [decoded(request.image) for request in requests]
-        found: dict[int, FeatureMap | Failure] = {
-            place: image for place, image in enumerate(images) if isinstance(image, Failure)
-        }
-        readable = [(place, image) for place, image in enumerate(images) if not isinstance(image, Failure)]
-        for start in range(0, len(readable), self._batch):
-            batch = readable[start : start + self._batch]
-            answers = attempt(self._maps, [image for _, image in batch])
-            found |= {place: answer for (place, _), answer in zip(batch, answers, strict=True)}
-        return [found[place] for place in range(len(requests))]
+        return answered((request.image for request in requests), self._maps, self._batch, lambda _: self._side)
 
     def _maps(self, images: "Sequence[Image]") -> list[FeatureMap]:
         import torch
@@ -89,8 +80,7 @@ def prepared(image: "Image", side: int) -> NDArray[np.float32]:
     width, height = (max(side, int(length * scale)) for length in image.size)
     left, top = round((width - side) / 2), round((height - side) / 2)
     square = image.resize((width, height), Resampling.BICUBIC).crop((left, top, left + side, top + side))
-    standard = (np.asarray(square, np.float32) / 255 - _MEAN) / _STD
-    return np.ascontiguousarray(standard.transpose(2, 0, 1), np.float32)
+    return standardised(square, _MEAN, _STD)
 
 
 def _unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
