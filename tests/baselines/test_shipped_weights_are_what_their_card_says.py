@@ -100,7 +100,7 @@ def test_bfloat16_follows_float32(card, straight, tmp_path):
 def test_it_does_what_it_was_trained_for(card, straight):
     first = straight.summary()["metrics"]["marginal_success"]["1"]
     assert first["n"] == SESSIONS
-    assert first["value"] > 70
+    assert first["value"] > 50  # of all tracks; the model card says how much more
 
 
 def test_every_session_is_the_task_s(straight):
