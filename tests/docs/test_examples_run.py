@@ -92,7 +92,7 @@ def test_the_python_of_the_readme(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("verb", ["run", "judge", "report", "compare", "check", "plan", "list"])
+@pytest.mark.parametrize("verb", ["run", "judge", "report", "compare", "check", "plan", "list", "publish", "calibrate", "train"])
 def test_every_verb_explains_itself_with_examples(verb, tmp_path):
     done = micebench(tmp_path, verb, "--help")
     assert done.returncode == 0, done.stderr
