@@ -92,7 +92,10 @@ def test_the_python_of_the_readme(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("verb", ["run", "judge", "report", "compare", "check", "plan", "list", "publish", "calibrate", "train"])
+VERBS = ("run", "judge", "report", "compare", "check", "plan", "list", "publish", "calibrate", "train")
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself_with_examples(verb, tmp_path):
     done = micebench(tmp_path, verb, "--help")
     assert done.returncode == 0, done.stderr
