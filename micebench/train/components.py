@@ -3,6 +3,7 @@
 # (diffusers exports its classes lazily and annotates them too narrowly)
 
 import copy
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -163,3 +164,7 @@ def save_pipeline(pipeline: FluxKontextPipeline, folder: Path) -> None:
         if isinstance(part, torch.nn.Module):
             part.to(torch.bfloat16)
     FluxKontextPipeline(**{**pipeline.components, **shrunk}).save_pretrained(folder, safe_serialization=True)
+    for path in folder.glob("*/config.json"):  # where a part was loaded from is nobody's business, and no cause
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,7 +1,4 @@
-"""Muon for the matrices, AdamW for the rest (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
-
-Fine textures are what AdamW learns last in an autoencoder, and Muon first.
-"""
+"""Muon for the matrices, AdamW for the rest (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/)."""
 
 from collections.abc import Iterable, Iterator
 

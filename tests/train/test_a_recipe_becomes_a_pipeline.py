@@ -69,6 +69,11 @@ def test_the_result_is_a_plain_pipeline(straight):
     assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
 
 
+def test_nothing_says_where_it_was_trained(straight):
+    for path in (straight / "weights").glob("*/config.json"):
+        assert str(straight.parent) not in path.read_text(), path
+
+
 def test_it_runs_through_the_suite(straight, tmp_path):
     run = micebench.evaluate("mice-mini", tiny_card(straight / "weights"), limit=4, out=tmp_path / "run")
     assert run.failures() == []
