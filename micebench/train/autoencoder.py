@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL
 
 from micebench.train.components import build_autoencoder
 from micebench.train.optimizers import build_optimizers, set_rate, split_parameters
-from micebench.train.recipe import AutoencoderRecipe
+from micebench.train.recipe import AutoencoderRecipe, FlowRecipe
 from micebench.train.stream import Batches, batches, to_unit
 
 
@@ -24,7 +24,7 @@ def train_autoencoder(
     model = build_autoencoder(part).to(accelerator.device)
     ends = (model.encoder.conv_in, model.encoder.conv_out, model.decoder.conv_in, model.decoder.conv_out)
     optimizers = build_optimizers(*split_parameters(model, ends), lr=part.lr, beta2=0.99)
-    data = Batches(seed + 7919, part.batch, part.steps)
+    data = Batches(seed + 7919, [FlowRecipe(steps=part.steps, batch=part.batch)])
     for step, batch in enumerate(batches(data, 0)):
         rate = part.lr * min(1.0, (step + 1) / part.warmup) * _cosine(step / part.steps)
         set_rate(optimizers, rate)
@@ -54,7 +54,7 @@ def train_autoencoder(
 @torch.no_grad()
 def _calibrate(model: AutoencoderKL, seed: int, accelerator: Accelerator) -> None:
     """Latents of mean 0 and standard deviation 1, as the flow wants them, through the config's two numbers."""
-    batch = Batches(seed + 104729, 128, 1)[0]
+    batch = Batches(seed + 104729, [FlowRecipe(steps=1, batch=128)])[0]
     pixels = torch.from_numpy(to_unit(batch["source"])).to(accelerator.device)
     latents = model.encode(pixels).latent_dist.mode().float()
     model.register_to_config(shift_factor=latents.mean().item(), scaling_factor=1 / latents.std().item())

@@ -35,7 +35,7 @@ from micebench.train.components import (
     tokenize,
 )
 from micebench.train.flow import flow_loss, interpolate, pack, position_ids, sample_sigmas
-from micebench.train.recipe import Recipe
+from micebench.train.recipe import FlowRecipe, Recipe, round_of
 from micebench.train.stream import Batches, batches, to_unit
 from micebench.train.validate import validate
 
@@ -109,44 +109,49 @@ def _train_flow(
         editor.transformer.set_attention_backend("_native_math")
     optimizer = torch.optim.AdamW(editor.parameters(), lr=part.lr, betas=(0.9, 0.95), weight_decay=part.weight_decay)
     editor, optimizer = accelerator.prepare(editor, optimizer)
-    ema = EMAModel(accelerator.unwrap_model(editor).parameters(), decay=part.ema)
+    plain = accelerator.unwrap_model(editor)
+    ema = EMAModel(plain.parameters(), decay=part.ema)
     ema.to(accelerator.device)
     progress = _Progress()
     accelerator.register_for_checkpointing(ema, progress)
     checkpoint = work / "checkpoint"
     if checkpoint.exists():
         accelerator.load_state(str(checkpoint))
-    data = Batches(recipe.seed, part.batch, part.steps, part.weights, recipe.context)
+    data = Batches(recipe.seed, recipe.rounds, recipe.context)
     for step, batch in enumerate(batches(data, progress.step), start=progress.step):
+        part, in_round = round_of(recipe.rounds, step)
+        ema.decay = part.ema
+        if step and not in_round:  # the average of the last round, with nothing remembered, starts this one
+            ema.copy_to(plain.parameters())
+            optimizer.state.clear()
+            ema.optimization_step = 0
         for group in optimizer.param_groups:
-            group["lr"] = part.lr * learning_rate_share(recipe, step)
-        loss = _loss(recipe, accelerator, autoencoder, editor, batch)
+            group["lr"] = part.lr * learning_rate_share(part, in_round)
+        loss = _loss(part, recipe.text, accelerator, autoencoder, editor, batch)
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(editor.parameters(), part.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
-        ema.step(accelerator.unwrap_model(editor).parameters())
+        ema.step(plain.parameters())
         progress.step = step + 1
         if step % 20 == 0:
             log(step, {"flow/loss": loss.item(), "flow/gradient_norm": float(norm or 0.0)})
-        if progress.step % recipe.validation.every == 0 or progress.step == part.steps:
-            averaged = _averaged(accelerator.unwrap_model(editor), ema)
-            log(progress.step, validate(build_pipeline(autoencoder, averaged, recipe.text), recipe))
-        if progress.step % recipe.checkpoint_every == 0 or progress.step == part.steps:
+        if progress.step % recipe.validation.every == 0 or progress.step == len(data):
+            log(progress.step, validate(build_pipeline(autoencoder, _averaged(plain, ema), recipe.text), recipe))
+        if progress.step % recipe.checkpoint_every == 0 or progress.step == len(data):
             accelerator.save_state(str(checkpoint))
-    return _averaged(accelerator.unwrap_model(editor), ema)
+    return _averaged(plain, ema)
 
 
-def learning_rate_share(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then a cosine down to `final_lr_share`; in [0, 1]."""
-    part = recipe.flow
+def learning_rate_share(part: FlowRecipe, step: int) -> float:
+    """Linear warm-up, then a cosine down to `final_lr_share`; in [0, 1]. `step` counts from the round's start."""
     warm = min(1.0, (step + 1) / part.warmup)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / part.steps)))
     return warm * (part.final_lr_share + (1 - part.final_lr_share) * cosine)
 
 
-def _loss(recipe, accelerator, autoencoder, editor, batch) -> torch.Tensor:
-    part, device = recipe.flow, accelerator.device
+def _loss(part, text, accelerator, autoencoder, editor, batch) -> torch.Tensor:
+    device = accelerator.device
     pixels = torch.cat([torch.from_numpy(to_unit(batch[name])) for name in ("source", "target")]).to(device)
     with torch.no_grad(), accelerator.autocast():
         latents = autoencoder.encode(pixels).latent_dist.mode().float()
@@ -157,7 +162,7 @@ def _loss(recipe, accelerator, autoencoder, editor, batch) -> torch.Tensor:
     context = context + part.context_noise * torch.rand(len(clean), 1, 1, device=device) * torch.randn_like(context)
     noise = torch.randn_like(clean)
     sigmas = sample_sigmas(len(clean), part.sigma_mean, part.sigma_std, device)
-    prompt = tokenize(batch["prompt"], recipe.text, device)
+    prompt = tokenize(batch["prompt"], text, device)
     with accelerator.autocast():
         predicted = editor(
             torch.cat([interpolate(clean, noise, sigmas), context], dim=1),

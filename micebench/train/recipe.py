@@ -1,5 +1,6 @@
 """What a training run is: one YAML file, checked, hashed into every checkpoint."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -7,6 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from micebench.cards import read_yaml
 from micebench.instructions import EditType
+from micebench.sessions import Track
+
+
+Context = Literal["last", "history"]
 
 
 class _Part(BaseModel):
@@ -53,7 +58,7 @@ class TextRecipe(_Part):
 
 
 class FlowRecipe(_Part):
-    """Flow matching on latents of edits."""
+    """A round of flow matching on latents of edits."""
 
     steps: int = Field(ge=1)
     batch: int = Field(default=64, ge=1)
@@ -69,6 +74,9 @@ class FlowRecipe(_Part):
     context_noise: float = Field(default=0.05, description="largest noise on the context latents")
     weights: dict[EditType, float] = Field(
         default_factory=dict, description="how often a type is kept, relative to the others; 1 if not named"
+    )
+    tracks: tuple[Track, ...] = Field(
+        default=("plain", "plain", "plain", "cm", "cu"), description="where edits come from; each entry as often"
     )
 
 
@@ -86,11 +94,12 @@ class Recipe(_Part):
     id: str
     seed: int = 0
     start: str | None = Field(default=None, description="model, or path of a saved pipeline, to go on from")
-    context: Literal["last", "history"] = Field(default="last", description="what a prompt says: see `EditRequest`")
+    context: Context = Field(default="last", description="what a prompt says: see `EditRequest`")
     autoencoder: AutoencoderRecipe | None = None
     transformer: TransformerRecipe = TransformerRecipe()
     text: TextRecipe = TextRecipe()
     flow: FlowRecipe
+    refine: FlowRecipe | None = Field(default=None, description="a second round, from the average of the first")
     validation: ValidationRecipe = ValidationRecipe()
     checkpoint_every: int = Field(default=250, ge=1)
 
@@ -99,6 +108,20 @@ class Recipe(_Part):
         if (self.start is None) == (self.autoencoder is None):
             raise ValueError("give either start (a model to go on from) or autoencoder (a model from nothing)")
         return self
+
+    @property
+    def rounds(self) -> tuple[FlowRecipe, ...]:
+        """The rounds of flow matching, in order."""
+        return (self.flow,) if self.refine is None else (self.flow, self.refine)
+
+
+def round_of(rounds: Sequence[FlowRecipe], step: int) -> tuple[FlowRecipe, int]:
+    """The round a step (from 0, over all rounds) belongs to, and its number in that round."""
+    for part in rounds[:-1]:
+        if step < part.steps:
+            return part, step
+        step -= part.steps
+    return rounds[-1], step
 
 
 def load_recipe(path: Path) -> Recipe:

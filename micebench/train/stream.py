@@ -3,9 +3,9 @@
 # (diffusers exports its classes lazily and annotates them too narrowly)
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +17,9 @@ from micebench.instructions import EditType
 from micebench.mini.generate import Plan, Split, plans
 from micebench.mini.render import render
 from micebench.mini.world import Scene
+from micebench.train.recipe import Context, FlowRecipe, round_of
 
-_TRACKS = {"last": ("plain", "plain", "plain", "cm", "cu"), "history": ("plain", "cm", "cu")}
 _TURNS = 3
-Context = Literal["last", "history"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +32,15 @@ class Example:
     edit_type: EditType
 
 
-def examples(split: Split, seed: int, weights: Mapping[EditType, float], context: Context) -> Iterator[Example]:
+def examples(split: Split, seed: int, part: FlowRecipe, context: Context) -> Iterator[Example]:
     """Edits of random sessions, every turn from its reference state.
 
     Without history these are all turns of plain sessions, and turn 1 of the others: later turns need the past.
     """
     rng = random.Random(f"examples/{split}/{seed}")
-    top = max(weights.values(), default=1.0)
+    weights, top = part.weights, max(part.weights.values(), default=1.0)
     while True:
-        track = rng.choice(_TRACKS[context])
+        track = rng.choice(part.tracks)
         plan = next(plans(split, track, _TURNS, rng.getrandbits(48)))
         told = len(plan.steps) if track == "plain" or context == "history" else 1
         for number, step in enumerate(plan.steps[:told], start=1):
@@ -59,23 +58,16 @@ def prompt_of(plan: Plan, turn: int, context: Context) -> str:
 class Batches(Dataset[dict[str, Any]]):
     """Batch number -> sources and targets (B, 48, 48, 3) uint8, prompts."""
 
-    def __init__(
-        self,
-        seed: int,
-        batch: int,
-        steps: int,
-        weights: Mapping[EditType, float] | None = None,
-        context: Context = "last",
-    ) -> None:
-        self.seed, self.batch, self.steps, self.context = seed, batch, steps, context
-        self.weights = dict(weights or {})
+    def __init__(self, seed: int, rounds: Sequence[FlowRecipe], context: Context = "last") -> None:
+        self.seed, self.rounds, self.context = seed, tuple(rounds), context
 
     def __len__(self) -> int:
-        return self.steps
+        return sum(part.steps for part in self.rounds)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        stream = examples("train", self.seed * 1_000_003 + number, self.weights, self.context)
-        drawn = [next(stream) for _ in range(self.batch)]
+        part, _ = round_of(self.rounds, number)
+        stream = examples("train", self.seed * 1_000_003 + number, part, self.context)
+        drawn = [next(stream) for _ in range(part.batch)]
         return {
             "source": np.stack([render(example.source) for example in drawn]),
             "target": np.stack([render(example.target) for example in drawn]),
@@ -88,7 +80,7 @@ def batches(data: Batches, start: int, workers: int = 1) -> Iterator[dict[str, A
     loader = DataLoader(
         data,
         batch_size=None,
-        sampler=range(start, data.steps),
+        sampler=range(start, len(data)),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         collate_fn=_as_is,
