@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from itertools import count as count_from
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from micebench.cards import EditorCard, load_card
 from micebench.editors.base import Edited, EditRequest
 from micebench.editors.diffusers import DiffusersEditor
 from micebench.engine.weights import ModelFiles, is_saved_pipeline, place, saved_pipeline_card
+
+_SAID = count_from()  # numbers of the prompts so far
 
 
 def main() -> None:
@@ -104,12 +107,12 @@ def measure(editor: DiffusersEditor, batch: int, options: argparse.Namespace) ->
 
 
 def requests(count: int, size: Sequence[int], first: int) -> list[EditRequest]:
-    """Smooth pictures of the size, another one for each number."""
+    """Smooth pictures of the size, another one for each number; no prompt comes twice, so that each is encoded."""
     made: list[EditRequest] = []
     for number in range(first, first + count):
         pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         picture = Image.fromarray(pixels).resize((size[0], size[1]))
-        made.append(EditRequest(f"s{number}", 1, ("Make the largest object red",), (picture,), seed=number))
+        made.append(EditRequest(f"s{number}", 1, (f"Make object {next(_SAID)} red",), (picture,), seed=number))
     return made
 
 

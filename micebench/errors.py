@@ -20,6 +20,10 @@ class EditorError(MicebenchError):
     """An editor returned something that is not an image of the session."""
 
 
+class EndpointError(MicebenchError):
+    """A server turns away every call, whatever is asked: a wrong key, a model that it does not serve."""
+
+
 class RunError(MicebenchError):
     """A run directory does not fit what is asked of it."""
 

@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from micebench.errors import CardError, one_line
 
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+_BAD_KEY = (b"API_KEY_INVALID", b"invalid_api_key")  # said with a 400 by some, Gemini for one
+_NO_MODEL = b"model_not_found"
 _OUT_OF_CREDIT = b"insufficient_quota"  # a 429 of OpenAI and its likes that no waiting mends
 _CONNECT_S = 15.0
 _SHOWN = 300
@@ -271,6 +273,22 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
     except (KeyError, ValueError, TypeError, OverflowError):
         return None
+
+
+def turned_away(answer: Answer, *, key: str, model: str) -> str:
+    """Why the server will answer no call at all, in one line with its remedy; "" if this no is the call's own.
+
+    Args:
+        key: what to do about an API key that is not accepted (401, 403).
+        model: what to do about a model, or a path, that is not there (404).
+    """
+    if answer.status in (401, 403) or any(word in answer.body for word in _BAD_KEY):
+        remedy = key
+    elif answer.status == 404 or _NO_MODEL in answer.body:
+        remedy = model
+    else:
+        return ""
+    return f"HTTP {answer.status}: {answer.excerpt or 'no reason given'}; {remedy}; the same command then goes on"
 
 
 def from_environment(variable: str, *, where: str) -> str:

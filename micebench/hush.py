@@ -30,3 +30,39 @@ def hush() -> Generator[None, None, None]:
             logger.setLevel(level)
         for talking in (diffusers_logging, transformers_logging):
             talking.enable_progress_bar()
+
+
+@contextmanager
+def hush_repeats(said: set[str]) -> Generator[None, None, None]:
+    """While a pipeline is called: what diffusers warns of input by input is let through once per kind, unquoted.
+
+    It would show the end of every prompt that a text encoder cuts off, at every call. What transformers says of such
+    prompts (``will result in indexing errors``) is not true of a pipeline, which cuts them, and is not shown.
+
+    Args:
+        said: the kinds so far; is added to.
+    """
+
+    def first(record: logging.LogRecord) -> bool:
+        if not record.name.startswith("diffusers.") or hasattr(record, "unquoted"):
+            return True
+        kind = record.getMessage().partition(": [")[0]
+        if kind in said:
+            return False
+        said.add(kind)
+        record.msg, record.args = f"{kind} (said once)", ()
+        vars(record)["unquoted"] = True  # other handlers get the same record
+        return True
+
+    handlers = list(logging.getLogger("diffusers").handlers)
+    transformers = logging.getLogger("transformers")
+    level = transformers.level
+    for handler in handlers:
+        handler.addFilter(first)
+    transformers.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        transformers.setLevel(level)
+        for handler in handlers:
+            handler.removeFilter(first)

@@ -27,6 +27,18 @@ quality       image quality relative to the source image, in [0, 1]; 1 = as good
 """
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
 
+
+def earlier_following(number: int) -> str:
+    """``IF.<number>``: the name under which IF of an earlier instruction, in a later turn's image, is kept."""
+    return f"IF.{number}"
+
+
+def instruction_asked(metric: str) -> int:
+    """The number in ``IF.<number>``; 0 for every other metric."""
+    kind, _, number = metric.partition(".")
+    return int(number) if kind == "IF" and number else 0
+
+
 MeasureName = Literal[
     "L1.source", "L1.previous", "L1.target",
     "L2.source", "L2.previous", "L2.target",
@@ -74,17 +86,30 @@ class Question:
         session: the session with its annotations (bracketed instructions, pools, rule).
         turn: 1-based number of the judged turn.
         images: source image, then the editor's outputs of turns 1..turn; len == turn + 1.
+        composed: the outputs do not follow from one another; each was made from the source image and all
+            instructions up to its turn at once (a run's context ``composed``).
+        about: IF of an earlier instruction in this turn's image: its 1-based number; 0: the turn's own.
+        attempt: how often it was asked before, and the judge's reply could not be read; the same for all questions
+            about a session that are asked together.
     """
 
     metric: MetricName | MeasureName
     session: Session
     turn: int
     images: Sequence[LazyImage] = field(repr=False)
+    composed: bool = False
+    about: int = 0
+    attempt: int = 0
 
     @property
     def current(self) -> Turn:
-        """The judged turn."""
-        return self.session.turns[self.turn - 1]
+        """The judged turn, or the earlier one that is asked about."""
+        return self.session.turns[(self.about or self.turn) - 1]
+
+    @property
+    def earlier(self) -> Sequence[LazyImage]:
+        """What the judged output was made from, the oldest first; the last one is the image that was edited."""
+        return self.images[:1] if self.composed else self.images[:-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,17 @@
 """Fixtures every room may use."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is remembered from run to run is not the user's, and starts empty."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MICEBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -50,8 +50,8 @@ def find_cards(kind: type[C], extra: CardFolders = ()) -> dict[str, Path]:
 
 
 def find_recipes(extra: CardFolders = ()) -> dict[str, Path]:
-    """Model -> path of the recipe that trains it."""
-    return _find("baselines", "recipe.yaml", extra)
+    """Model, or method, -> path of the recipe that trains it."""
+    return _find("recipes", "recipe.yaml", extra) | _find("baselines", "recipe.yaml", extra)
 
 
 def _find(room: str, filename: str, extra: CardFolders) -> dict[str, Path]:
@@ -124,6 +124,11 @@ def _explain(error: ValidationError, form: type[BaseModel]) -> str:
 
 
 def card_hash(card: Card) -> str:
-    """sha256 (hex) over everything the card says, independent of key order and layout of the file."""
-    canonical = json.dumps(card.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+    """sha256 (hex) over everything the card says, independent of key order and layout of the file.
+
+    A field at its default says nothing: spelled out or left out is one card, and a card keeps its hash when
+    the schema gains a field. (A default that changes therefore raises the version of the cards it moves.)
+    """
+    said = card.model_dump(mode="json", exclude_defaults=True)
+    canonical = json.dumps(said, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a card may say. Unknown keys are errors; a card's hash covers everything it says."""
+"""What a card may say. Unknown keys are errors; a card's hash covers everything it says beyond the defaults."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -70,6 +70,10 @@ class JudgeCard(Card):
     concurrent: bool = Field(
         default=False,
         description="may judge while the editor is still at work: needs no accelerator the editor might use",
+    )
+    each_instruction: bool = Field(
+        default=False,
+        description="in context composed, IF is also asked of every earlier instruction, in the same image",
     )
     options: dict[str, Any] = Field(default_factory=dict)
 

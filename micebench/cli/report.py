@@ -9,6 +9,9 @@ import typer
 def report(
     run: Annotated[Path, typer.Argument(help="Run directory.", metavar="RUN")],
     as_json: Annotated[bool, typer.Option("--json", help="Print summary.json and nothing else.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print every table as CSV, unrounded, and nothing else.")
+    ] = False,
     html: Annotated[bool, typer.Option("--html/--no-html", help="Write RUN/report/index.html.")] = True,
 ) -> None:
     """Print the tables of a run and write its HTML report.
@@ -17,8 +20,10 @@ def report(
 
       micebench report runs/oracle
 
-      micebench report runs/oracle --json --no-html
+      micebench report runs/oracle --csv --no-html > oracle.csv
     """
+    if as_csv and as_json:
+        raise typer.BadParameter("give one of --json and --csv")
     from micebench.engine.run import open_run
 
     opened = open_run(run)
@@ -26,6 +31,13 @@ def report(
         from micebench.report.html import write_report
 
         write_report(opened)
+    if as_csv:
+        import sys
+
+        from micebench.report.as_csv import write_csv
+
+        write_csv(opened, sys.stdout)
+        return
     if as_json:
         import json
 

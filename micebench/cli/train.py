@@ -1,56 +1,100 @@
-"""``micebench train``: train a bundled editor from its recipe."""
+"""``micebench train``: train a bundled editor from its recipe, or post-train any editor with judges as rewards."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from micebench.train.workdir import Log
+
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A model with a recipe (kontext), or the path of a recipe.yaml.")],
+    recipe: Annotated[str, typer.Argument(help="Id of a recipe (kontext, mt-editflow-nft ...), or a YAML file.")],
+    model: Annotated[str | None, typer.Option(help="Editor to post-train.", show_default="the recipe's")] = None,
+    task: Annotated[str | None, typer.Option(help="Training sessions.", show_default="the recipe's")] = None,
+    judge: Annotated[str | None, typer.Option(help="Judge that rewards.", show_default="the task's")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the training task's release.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Iterations.", show_default="the recipe's")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Work folder.", show_default="training/ID")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed than the recipe's.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu keeps a GPU out of it.")] = None,
 ) -> None:
-    """Train an editor from scratch: autoencoder, flow matching, a diffusers directory.
+    """Train an editor from a recipe.
 
-    The same command again resumes from the last checkpoint. The pipeline is
-    written to OUT/weights, the curve to OUT/curve.jsonl and OUT/tensorboard.
+    The same command again resumes from the last checkpoint. Curves go to
+    OUT/curve.jsonl and OUT/tensorboard. A recipe from scratch (kontext)
+    writes its pipeline to OUT/weights; post-training (mt-editflow-...)
+    keeps the best checkpoint of validation in OUT/best: a pipeline for
+    `micebench run --model OUT/best`, or a LoRA for `--adapter OUT/best`.
 
     Examples:
 
       micebench train kontext
 
-      micebench train baselines/kontext/recipe.yaml --seed 1 --out training/kontext-1
+      micebench train mt-editflow-nft --model kontext --out training/rl
+
+      accelerate launch -m micebench train mt-editflow-nft --model flux.1-kontext-dev --judge mice
     """
     from importlib.util import find_spec
 
     from rich.console import Console
 
-    from micebench.cards import find_recipes
-    from micebench.errors import CardError, nearest, needs_extra
-    from micebench.train.recipe import load_recipe
+    from micebench.errors import CardError, needs_extra
+    from micebench.rl.recipe import recipe_fields, recipe_path
 
-    path = Path(recipe)
-    if path.suffix not in {".yaml", ".yml"}:
-        recipes = find_recipes()
-        if recipe not in recipes:
-            raise CardError(f"no recipe for {recipe!r}; {nearest(recipe, recipes)}")
-        path = recipes[recipe]
-    chosen = load_recipe(path)
-    if seed is not None:
-        chosen = chosen.model_copy(update={"seed": seed})
-    work = out or Path("training") / (chosen.id if seed is None else f"{chosen.id}--seed-{seed}")
-
+    path = recipe_path(recipe)
     if find_spec("tensorboard") is None:
         raise needs_extra("train", ImportError("tensorboard"))
-    from micebench.train.kontext import train_kontext
-
     console = Console()
 
     def show(step: int, numbers: dict[str, float]) -> None:
         said = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
         console.print(f"{step:6d}  {said}", highlight=False)
 
-    weights = train_kontext(chosen, work, show, device)
-    console.print(f"pipeline  {weights}", highlight=False)
+    def show_rewards(step: int, numbers: dict[str, float]) -> None:
+        from micebench.rl.report import one_line
+
+        console.print(f"{step:6d}  {one_line(numbers)}", highlight=False)
+
+    rewarded = {"model": model, "task": task, "judge": judge, "iterations": iterations}
+    if "rollout" in recipe_fields(path):
+        kept = _post_train(path, {**rewarded, "seed": seed}, out, data, device, show_rewards)
+    else:
+        given = [f"--{name}" for name, value in {**rewarded, "data": data}.items() if value is not None]
+        if given:
+            raise CardError(f"{', '.join(given)}: for post-training; recipe {recipe!r} trains from its own data")
+        kept = _train(path, seed, out, device, show)
+    console.print(f"weights  {kept}", highlight=False)
+
+
+def _train(path: Path, seed: int | None, out: Path | None, device: str | None, show: "Log") -> Path:
+    from micebench.train.kontext import train_kontext
+    from micebench.train.recipe import load_recipe
+
+    chosen = load_recipe(path)
+    if seed is not None:
+        chosen = chosen.model_copy(update={"seed": seed})
+    return train_kontext(chosen, out or _work(chosen.id, seed=seed), show, device)
+
+
+def _post_train(
+    path: Path,
+    changes: dict[str, str | int | None],
+    out: Path | None,
+    data: Path | None,
+    device: str | None,
+    show: "Log",
+) -> Path:
+    from micebench.rl.recipe import load_rl_recipe
+    from micebench.rl.trainer import train_rl
+
+    chosen = load_rl_recipe(path, changes)
+    named = {name: changes[name] for name in ("model", "task", "judge", "seed")}
+    return train_rl(chosen, out or _work(chosen.id, **named), data=data, show=show, device=device)
+
+
+def _work(recipe: str, **options: str | int | None) -> Path:
+    """The same command finds its folder again."""
+    given = "".join(f"--{name}-{value}" for name, value in options.items() if value is not None)
+    return Path("training") / (recipe + given).replace("/", "-")

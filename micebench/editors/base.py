@@ -60,12 +60,15 @@ class Edited:
         refused: the editor declined (a content filter, say): the editor's doing, recorded as a refusal.
         failed: it could not be done (an outage, out of memory, an answer without an image).
         usage: tokens, cost in USD, latency in seconds, retries ...: whatever is known.
+        hopeless: with `failed`: every other request would fail like this one (a wrong key, a model that is not
+            there). Nothing is recorded; the run keeps what it has and stops with that reason.
     """
 
     image: "EditResult | None" = field(repr=False)
     refused: str = ""
     failed: str = ""
     usage: Mapping[str, Any] | None = None
+    hopeless: bool = False
 
 
 class Editor(Protocol):

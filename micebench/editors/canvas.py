@@ -123,13 +123,6 @@ def decode(data: bytes, max_pixels: int) -> "Image":
         raise EditorError("it is no readable PNG, JPEG or WebP image") from error
 
 
-def encode(image: "Image") -> bytes:
-    """Lossless PNG."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
 def _centred(size: Size, sheet: Size) -> Canvas:
     scale = min(sheet[0] / size[0], sheet[1] / size[1])
     width, height = (max(1, min(round(side * scale), limit)) for side, limit in zip(size, sheet, strict=True))

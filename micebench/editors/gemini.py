@@ -14,10 +14,11 @@ from pydantic import Field
 
 from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import Edited, EditRequest
-from micebench.editors.canvas import Canvas, CanvasRules, canvas_for, decode, encode, place, take_back
+from micebench.editors.canvas import Canvas, CanvasRules, canvas_for, decode, place, take_back
 from micebench.editors.remote import RemoteOptions, at, edit_each, from_base64, spent, token_counts
 from micebench.errors import EditorError, one_line
 from micebench.http import Answer, Outage
+from micebench.png import encode_png
 
 _RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 _REFUSING = {  # FinishReason: the model, or a filter behind it, would not
@@ -62,6 +63,7 @@ class GeminiEditor:
     """
 
     def __init__(self, card: EditorCard) -> None:
+        self.card = card
         self.options = check_fields(card.options, GeminiOptions, where=f"model {card.id!r}, options")
         self.endpoint = self.options.endpoint(card, lambda key: {"x-goog-api-key": key})
         self.rules = self.options.canvas
@@ -91,7 +93,7 @@ class GeminiEditor:
 
     def _dialogue(self, request: EditRequest) -> Iterator[dict[str, Any]]:
         """Source and first instruction; then, turn by turn, what the model made and what it was told next."""
-        images = [_inline(encode(place(image, canvas_for(image.size, self.rules)))) for image in request.images]
+        images = [_inline(encode_png(place(image, canvas_for(image.size, self.rules)))) for image in request.images]
         if len(images) != len(request.instructions):
             raise EditorError(f"{len(images)} images for {len(request.instructions)} instructions")
         for number, (image, said) in enumerate(zip(images, request.instructions, strict=True)):
@@ -103,7 +105,7 @@ class GeminiEditor:
         said = answer.object
         tokens = _tokens(said)
         if not answer.ok:
-            return Edited(None, failed=f"HTTP {answer.status}: {answer.excerpt}", usage=spent(answer, tokens))
+            return self.options.no(self.card, answer, tokens)
         images, words = _parts(said)
         if not images:
             reason = _refusal(said, words)

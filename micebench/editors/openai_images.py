@@ -8,10 +8,11 @@ from pydantic import Field, model_validator
 
 from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import Edited, EditRequest, one_prompt
-from micebench.editors.canvas import Canvas, CanvasRules, canvas_for, decode, encode, place, take_back
+from micebench.editors.canvas import Canvas, CanvasRules, canvas_for, decode, place, take_back
 from micebench.editors.remote import RemoteOptions, at, edit_each, from_base64, spent, token_counts
 from micebench.errors import EditorError
 from micebench.http import Answer, Outage
+from micebench.png import encode_png
 
 _REFUSALS = {
     "moderation_blocked",  # OpenAI, gpt-image-*
@@ -54,6 +55,7 @@ class OpenAIImagesEditor:
     """
 
     def __init__(self, card: EditorCard) -> None:
+        self.card = card
         self.options = check_fields(card.options, OpenAIImagesOptions, where=f"model {card.id!r}, options")
         self.endpoint = self.options.endpoint(card, lambda key: {"Authorization": f"Bearer {key}"})
 
@@ -81,7 +83,7 @@ class OpenAIImagesEditor:
     def _files(self, request: EditRequest) -> list[tuple[str, tuple[str, bytes, str]]]:
         """The image to edit first; servers take the first one for it."""
         shown = [request.image, *request.images[:-1]] if self.options.images == "all" else [request.image]
-        pngs = [encode(place(image, canvas_for(image.size, self.options.canvas))) for image in shown]
+        pngs = [encode_png(place(image, canvas_for(image.size, self.options.canvas))) for image in shown]
         return [
             (self.options.image_field, (f"image{number}.png", png, "image/png")) for number, png in enumerate(pngs)
         ]
@@ -92,7 +94,7 @@ class OpenAIImagesEditor:
         if reason := refusal(answer, said):
             return Edited(None, refused=reason, usage=spent(answer, tokens, self.options.prices))
         if not answer.ok:
-            return Edited(None, failed=f"HTTP {answer.status}: {answer.excerpt}", usage=spent(answer, tokens))
+            return self.options.no(self.card, answer, tokens)
         try:
             image = take_back(decode(self._bytes(said), self.options.max_pixels), canvas, size)
         except EditorError as error:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from micebench.cards import EditorCard
 from micebench.editors.base import Edited, EditRequest
 from micebench.errors import EditorError, described
-from micebench.http import Answer, Endpoint, Outage, Patience, from_environment
+from micebench.http import Answer, Endpoint, Outage, Patience, from_environment, turned_away
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -70,6 +70,19 @@ class RemoteOptions(BaseModel):
             where=where,
         )
 
+    def no(self, card: EditorCard, answer: Answer, tokens: Mapping[str, int]) -> Edited:
+        """What an answer that is not ok becomes: a failed edit, hopeless where the server would turn away any."""
+        named, url = f"model {card.id!r}: ", f"{self.base_url_env} or " if self.base_url_env else ""
+        reason = turned_away(
+            answer,
+            key=f"{named}put a valid API key into the variable {self.key_env}"
+            if self.key_env
+            else f"{named}the server wants an API key; name its variable in options.key_env",
+            model=f"{named}is options.model, {self.model!r}, served there? Check it, and {url}options.base_url",
+        )
+        failed = reason or f"HTTP {answer.status}: {answer.excerpt}"
+        return Edited(None, failed=failed, usage=spent(answer, tokens), hopeless=bool(reason))
+
 
 def each(call: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
     """`call` on every item, up to `workers` at once; results in order. The first exception is raised.
@@ -114,12 +127,19 @@ def each(call: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
 def edit_each(edit: Callable[[EditRequest], Edited], requests: Sequence[EditRequest], workers: int) -> list[Edited]:
     """All requests, each by a call of its own; what goes wrong with one is its own failure.
 
-    Nothing is raised, because then the engine would ask, and pay, for the whole batch again.
+    Nothing is raised, because then the engine would ask, and pay, for the whole batch again. After a hopeless one
+    no more are begun: the rest are as hopeless.
     """
+    hopeless: list[Edited] = []
 
     def guarded(request: EditRequest) -> Edited:
+        if hopeless:
+            return hopeless[0]
         try:
-            return edit(request)
+            edited = edit(request)
+            if edited.hopeless:
+                hopeless.append(edited)
+            return edited
         except EditorError as error:
             return Edited(None, failed=str(error))
         except Exception as error:  # noqa: BLE001

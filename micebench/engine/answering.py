@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
-from micebench.errors import described
+from micebench.errors import EndpointError, described
 from micebench.judges.base import Judge, StreamingJudge
 from micebench.verdicts import Question, Status, Verdict
 
@@ -27,7 +27,10 @@ def answers(judge: Judge, asked: Sequence[Asked]) -> list[Verdict]:
 
 
 def streamed(judge: StreamingJudge, rows: Iterator[list[Asked]]) -> Iterator[tuple[list[Asked], list[Verdict]]]:
-    """(what was asked about a row, its verdicts), as they come. If the stream breaks, rows are asked about singly."""
+    """(what was asked about a row, its verdicts), as they come. If the stream breaks, rows are asked about singly.
+
+    Raises EndpointError: nothing that the judge needs answers any more.
+    """
     given: dict[int, list[Asked]] = {}
     broken: list[Exception] = []  # what goes wrong on our side of the stream is not the judge's doing
 
@@ -48,6 +51,8 @@ def streamed(judge: StreamingJudge, rows: Iterator[list[Asked]]) -> Iterator[tup
                 given[number] = asked
                 raise TypeError(fault)
             yield asked, _completed(asked, verdicts)
+    except EndpointError:
+        raise
     except Exception:  # noqa: BLE001 (a judge is foreign code)
         if broken:
             raise broken[0] from None
@@ -77,6 +82,8 @@ def _ask(judge: Judge, questions: Sequence[Question]) -> list[Verdict]:
         return []
     try:
         verdicts: list[object] = list(judge.judge(questions))
+    except EndpointError:
+        raise  # it would answer no other question either
     except Exception as error:  # noqa: BLE001 (a judge is foreign code; its failure is a status, never a number)
         fault = f"the judge raised {described(error)}"
     else:

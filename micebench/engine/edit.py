@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from micebench.editors.base import Edited, Editor, EditRequest, one_prompt
 from micebench.engine.images import decode_png, png_size, to_png
-from micebench.errors import EditorError, described, one_line
+from micebench.errors import EditorError, EndpointError, described, one_line
 from micebench.store.keys import derive_seed, sha256
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Outcome:
     Attributes:
         refused: there are none because the editor declined; else it failed.
         usage: as in `EditRecord`.
+        hopeless: any other edit would fail like this one.
     """
 
     row: int
@@ -71,6 +72,7 @@ class Outcome:
     reason: str = ""
     refused: bool = False
     usage: Mapping[str, Any] | None = None
+    hopeless: bool = False
 
 
 class _Walk:
@@ -102,6 +104,9 @@ def run_chains(editor: Editor, chains: Sequence[Chain], protocol: Protocol) -> I
     """Edit the chains together, one editor call per turn; yields the new edits of each call.
 
     An edit that fails or is refused stops its chain; the others go on. What is yielded is never taken back.
+
+    Raises:
+        EndpointError: the editor says that asking on is hopeless; what it has made in that call is yielded before.
     """
     walks = [_Walk(chain) for chain in chains]
     unreadable = [walk for walk in walks if walk.stopped]
@@ -124,6 +129,10 @@ def run_chains(editor: Editor, chains: Sequence[Chain], protocol: Protocol) -> I
         outcomes = _edit(editor, asked, turn, protocol)
         for walk, outcome in zip(asked, outcomes, strict=True):
             walk.advance(outcome.png)
+        hopeless = [outcome for outcome in outcomes if outcome.hopeless]
+        if hopeless:
+            yield [outcome for outcome in outcomes if not outcome.hopeless]
+            raise EndpointError(hopeless[0].reason)
         yield outcomes
 
 
@@ -195,8 +204,8 @@ def _without_image(
     if sum(map(bool, (result.image is not None, result.refused, result.failed))) != 1:
         raise EditorError("the editor returned an Edited that is not exactly one of image, refused and failed")
     reason = one_line(result.refused or result.failed, _REASON)
-    seed = _seed(walk.chain, turn, protocol)
-    return Outcome(walk.chain.row, turn, seed, None, reason, refused=bool(result.refused), usage=usage)
+    seed, refused = _seed(walk.chain, turn, protocol), bool(result.refused)
+    return Outcome(walk.chain.row, turn, seed, None, reason, refused, usage, hopeless=result.hopeless and not refused)
 
 
 def _as_json(usage: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -144,7 +144,7 @@ def judge(
     source = _judge_of(manifest, path, judge, cards)
     with folder.lock():
         manifest = Manifest.load(folder.manifest)
-        shown = manifest.model_copy(update=judge_fields(source))
+        shown = manifest.model_copy(update=judge_fields(source, manifest.context, manifest.turns))
         if shown != manifest:
             write_manifest(folder, shown)
         opened = Run(path, shown)
@@ -191,7 +191,7 @@ def _settle_manifest(job: Job, run: RunDir, n_sessions: int) -> Manifest:
     """Write the manifest of a new run; of an old one, keep it and note the judge to be shown."""
     there, wanted = check_resumable(job, n_sessions), job.manifest(n_sessions)
     if there is not None:
-        wanted = there.model_copy(update=judge_fields(job.judge))
+        wanted = there.model_copy(update=judge_fields(job.judge, there.context, there.turns))
     if wanted != there:
         write_manifest(run, wanted)
     return wanted

@@ -4,6 +4,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from micebench.errors import DataError, EditorError
+from micebench.png import encode_png
 from micebench.sessions import ImageFile
 
 if TYPE_CHECKING:
@@ -70,13 +71,6 @@ def _from_array(array: "np.ndarray") -> "Image":
 
 def _describe(result: Any) -> str:
     return "None" if result is None else f"an object of type {type(result).__name__!r}"
-
-
-def encode_png(image: "Image") -> bytes:
-    """Lossless, fast and reproducible: level 1, and no metadata."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
 
 
 def decode_png(png: bytes) -> "Image":

@@ -15,6 +15,7 @@ from micebench.errors import CardError, RunError
 from micebench.judges.base import Judge
 from micebench.store.manifest import Manifest, now, versions
 from micebench.store.rundir import RunDir
+from micebench.verdicts import earlier_following
 
 if TYPE_CHECKING:
     import datasets
@@ -93,7 +94,7 @@ class Job:
             model=editor.id,
             editor_hash=editor.identity,
             editor_card=editor.card.model_dump(mode="json") if editor.card else None,
-            **judge_fields(self.judge),
+            **judge_fields(self.judge, editor.context, task.turns),
             context=editor.context,
             seed=self.options.seed,
             repeats=self.options.repeats,
@@ -108,13 +109,21 @@ class Job:
         )
 
 
-def judge_fields(judge: JudgeSource | None) -> dict[str, Any]:
-    """What the manifest says about the judge."""
+def asked_metrics(judge: JudgeSource | None, context: str, turns: int) -> list[str]:
+    """What the judge is asked about every edit of a run with this context and so many turns at most."""
+    if judge is None:
+        return []
+    each = context == "composed" and "IF" in judge.metrics and judge.card is not None and judge.card.each_instruction
+    return [*judge.metrics, *(earlier_following(number) for number in range(1, turns if each else 1))]
+
+
+def judge_fields(judge: JudgeSource | None, context: str, turns: int) -> dict[str, Any]:
+    """What the manifest of such a run says about the judge."""
     return {
         "judge": judge.id if judge else None,
         "judge_hash": judge.identity if judge else None,
         "judge_card": judge.card.model_dump(mode="json") if judge and judge.card else None,
-        "metrics": list(judge.metrics) if judge else [],
+        "metrics": asked_metrics(judge, context, turns),
     }
 
 

@@ -8,6 +8,7 @@ from micebench.engine.answering import Asked, Unit, answers, streamed
 from micebench.engine.images import StoredImage
 from micebench.engine.setup import JudgeSource
 from micebench.judges.base import Judge, StreamingJudge
+from micebench.sessions import Session
 from micebench.store.blobs import Blobs
 from micebench.store.index import VerdictIndex
 from micebench.store.journal import Journal
@@ -15,7 +16,7 @@ from micebench.store.keys import verdict_key
 from micebench.store.records import VerdictRecord
 from micebench.store.rundir import RunDir
 from micebench.store.sessionlines import parse_session
-from micebench.verdicts import MeasureName, MetricName, Question, Status, Verdict
+from micebench.verdicts import MeasureName, MetricName, Question, Status, Verdict, instruction_asked
 
 CHUNK_ROWS = 64
 _CHUNK_BYTES = 64 << 20  # decoded pixels in memory at a time
@@ -137,7 +138,8 @@ class _Notes:
 
     def add(self, asked: Sequence[Asked], verdicts: Sequence[Verdict]) -> None:
         self._held += [
-            (unit, _record(self._index, unit, verdict)) for (unit, _), verdict in zip(asked, verdicts, strict=True)
+            (unit, _record(self._index, unit, question.attempt, verdict))
+            for (unit, question), verdict in zip(asked, verdicts, strict=True)
         ]
 
     def write_if_due(self) -> None:
@@ -168,8 +170,10 @@ def _questions(index: VerdictIndex, blobs: Blobs, units: Sequence[Unit]) -> tupl
     if len(images) < 2:
         return [], 0
     session = parse_session(next(edits.sessions.lines([position])), edits.cause.task, blobs)
+    composed = edits.cause.context == "composed"
+    attempt = max(index.next_attempt(unit.row, unit.turn, unit.metric) for unit in units)
     asked = [
-        (unit, Question(cast(MetricName | MeasureName, unit.metric), session, unit.turn, images[: unit.turn + 1]))
+        (unit, _question(unit, session, images[: unit.turn + 1], composed, attempt))
         for unit in units
         if unit.turn < len(images)
     ]
@@ -177,7 +181,13 @@ def _questions(index: VerdictIndex, blobs: Blobs, units: Sequence[Unit]) -> tupl
     return asked, 3 * width * height * len(images)
 
 
-def _record(index: VerdictIndex, unit: Unit, verdict: Verdict) -> VerdictRecord:
+def _question(unit: Unit, session: Session, images: Sequence[StoredImage], composed: bool, attempt: int) -> Question:
+    about = instruction_asked(unit.metric)
+    metric = "IF" if about else cast(MetricName | MeasureName, unit.metric)
+    return Question(metric, session, unit.turn, images, composed, about, attempt)
+
+
+def _record(index: VerdictIndex, unit: Unit, attempt: int, verdict: Verdict) -> VerdictRecord:
     session, repeat = divmod(unit.row, index.edits.repeats)
     return VerdictRecord(
         key=verdict_key(unit.edit, unit.image, index.judge_hash, unit.metric),
@@ -193,4 +203,5 @@ def _record(index: VerdictIndex, unit: Unit, verdict: Verdict) -> VerdictRecord:
         raw=verdict.raw,
         usage=verdict.usage,
         latency_s=verdict.latency_s,
+        attempt=attempt,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from micebench.engine.editing import open_edits
 from micebench.engine.images import source_png
-from micebench.engine.job import Job, check_resumable
+from micebench.engine.job import Job, asked_metrics, check_resumable
 from micebench.engine.judging import missing_units
 from micebench.engine.run import Run
 from micebench.errors import DataError
@@ -52,7 +52,7 @@ def make_plan(job: Job) -> Plan:
     there = check_resumable(job, len(dataset))
     turns, absent, first_absent, image_bytes = _survey(iter_sessions(dataset))
     repeats = job.options.repeats
-    metrics = len(job.judge.metrics) if job.judge else 0
+    metrics = len(asked_metrics(job.judge, job.editor.context, job.task.turns))
     edits = turns * repeats
     edits_done = edits_failed = verdicts_done = 0
     if there is not None:

@@ -26,6 +26,7 @@ def run_all(
 
     Raises:
         CardError: the editor cannot be made, or cannot be sent to other processes.
+        EndpointError: asking on is hopeless; what other processes had under way is yielded before.
         EditorError: an editor process dies before it can be used.
     """
     if workers == 1:
@@ -56,6 +57,7 @@ def _run_pool(
     if source.instance is not None:
         raise CardError("an editor object cannot be shared by several processes; give workers=1, or a name or card")
     team: list[_Worker] = []
+    fault: MicebenchError | None = None
     waiting = next(chunks, None)
     try:
         if waiting is not None:
@@ -64,12 +66,12 @@ def _run_pool(
             for pipe in wait([worker.pipe for worker in team]):
                 worker = next(worker for worker in team if worker.pipe is pipe)
                 word, content = _receive(worker)
-                if word == "fault":
-                    raise CardError(content)
                 if word == "edits":
                     _note(worker, content)
                     yield content
                     continue
+                if word == "fault":  # the others end with the chunks they have
+                    fault, waiting = fault or content, None
                 if word == "died":
                     team.remove(worker)
                     yield _lost(worker, protocol)
@@ -83,6 +85,8 @@ def _run_pool(
                 else:  # ready, or finished with its chunk
                     _give(worker, waiting)
                     waiting = next(chunks, None)
+        if fault is not None:
+            raise fault
     finally:
         for worker in team:
             worker.pipe.close()
@@ -146,14 +150,13 @@ def _serve(pipe: "Connection[Any, Any]", source: EditorSource, protocol: Protoco
     try:
         try:
             editor = source.build()
+            pipe.send(("ready", None))
+            while True:
+                chunk = pipe.recv()
+                for outcomes in run_chains(editor, chunk, protocol):
+                    pipe.send(("edits", outcomes))
+                pipe.send(("finished", None))
         except MicebenchError as error:
-            pipe.send(("fault", str(error)))
-            return
-        pipe.send(("ready", None))
-        while True:
-            chunk = pipe.recv()
-            for outcomes in run_chains(editor, chunk, protocol):
-                pipe.send(("edits", outcomes))
-            pipe.send(("finished", None))
+            pipe.send(("fault", error))
     except (EOFError, OSError):
         return  # the parent has closed the pipe, or died

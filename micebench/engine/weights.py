@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from micebench.cards import AdapterSource, Card, EditorCard, JudgeCard, card_hash
+from micebench.engine.digests import remembered
 from micebench.errors import CardError
 
 _INDEX = "model_index.json"
@@ -113,12 +114,12 @@ def _with_files(card: Card, parts: Sequence[tuple[str, Path]]) -> str:
     if not parts:
         return card_hash(card)
     digest = hashlib.sha256(card_hash(card).encode())
-    for part, path in parts:
-        digest.update(f"\n{part}\n".encode())
-        for file in [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file()):
-            digest.update(file.relative_to(path if path.is_dir() else path.parent).as_posix().encode() + b"\0")
-            with file.open("rb") as opened:
-                digest.update(hashlib.file_digest(opened, "sha256").digest())
+    with remembered() as sha256:
+        for part, path in parts:
+            digest.update(f"\n{part}\n".encode())
+            for file in [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file()):
+                digest.update(file.relative_to(path if path.is_dir() else path.parent).as_posix().encode() + b"\0")
+                digest.update(sha256(file))
     return digest.hexdigest()
 
 

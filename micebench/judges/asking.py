@@ -20,7 +20,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from micebench.errors import described
+from micebench.errors import EndpointError, described
 from micebench.judges.callers import Callers
 from micebench.judges.components.base import Ask, Components, Detect, Embed, Failure, Read, Reply, Request
 from micebench.verdicts import Status, Verdict
@@ -75,6 +75,9 @@ def answer_each(
 
     Yields:
         (position of the group, what `answer` returns for it), each as soon as it is done.
+
+    Raises:
+        EndpointError: a server turns away every call, so that going on would make nothing but failures.
     """
     coming = enumerate(groups)
     walks: dict[int, list[_Walk]] = {}
@@ -253,13 +256,17 @@ class _Desk:
         return [answers] * len(requests) if isinstance(answers, Failure) else answers
 
     def _settle(self, key: Key, result: Any) -> tuple[list[_Walk], Any]:
+        if isinstance(result, EndpointError):
+            raise result
         self._known[key] = result
         return self._waiting.pop(key), result
 
 
 def _guarded(call: Callable[[Any], Any], asked: Any) -> Any:
-    """A model that fails is a status, never a value."""
+    """A model that fails is a status, never a value. An EndpointError is handed to who waits for the answer."""
     try:
         return call(asked)
+    except EndpointError as error:
+        return error
     except Exception as error:  # noqa: BLE001
         return Failure(Status.ERROR, described(error))

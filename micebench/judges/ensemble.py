@@ -1,27 +1,17 @@
 """Several judges as one: the mean of their values, and how each of them voted."""
 
 from collections.abc import Sequence
-from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from micebench.cards import JudgeCard, check_fields, load_card, resolve
+from micebench.cards import JudgeCard, check_fields
 from micebench.errors import CardError
 from micebench.judges.asking import total_usage
-from micebench.judges.base import Judge
 from micebench.judges.components.base import Reply
+from micebench.judges.members import Member, build_member
 from micebench.verdicts import Question, Status, Verdict
 
 _GRAVEST = (Status.ERROR, Status.REFUSED, Status.UNPARSED, Status.INVALID_ANNOTATION, Status.NOT_APPLICABLE)
-
-
-class Member(BaseModel):
-    """A judge card. Its version is pinned: a member that scores differently makes the ensemble another judge."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    judge: str
-    version: int = Field(ge=1)
 
 
 class EnsembleOptions(BaseModel):
@@ -49,7 +39,7 @@ class EnsembleJudge:
         self._require = options.require or len(self._names)
         if self._require > len(self._names):
             raise CardError(f"judge {card.id!r}: requires {self._require} of {len(self._names)} members")
-        self._members = [_built(card, member) for member in options.members]
+        self._members = [build_member(card, member) for member in options.members]
 
     def judge(self, questions: Sequence[Question]) -> list[Verdict]:
         """One verdict per question, in order."""
@@ -81,20 +71,6 @@ def _without_value(told: Verdict, named: Sequence[tuple[str, Verdict]]) -> Verdi
     return Verdict(
         gravest.status, None, f"{name}: {gravest.reason}", told.votes, told.raw, told.usage, told.latency_s
     )
-
-
-def _built(card: JudgeCard, member: Member) -> Judge:
-    where = f"judge {card.id!r}: member {member.judge!r}"
-    beside = (card.folder.parent.parent,) if card.folder else ()
-    found = load_card(JudgeCard, member.judge, beside)
-    if found.version != member.version:
-        raise CardError(f"{where} is version {found.version} now, pinned is {member.version}; raise both versions")
-    if card.domain not in (found.domain, "any") and found.domain != "any":
-        raise CardError(f"{where} judges {found.domain} images, the ensemble {card.domain} ones")
-    lacking = [metric for metric in card.metrics if metric not in found.metrics]
-    if lacking:
-        raise CardError(f"{where} is not asked about {lacking[0]}; take it out of metrics")
-    return cast(Judge, resolve(found.judge, where=where)(found))
 
 
 def _total(verdicts: Sequence[Verdict]) -> float | None:

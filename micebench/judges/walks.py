@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 
+from micebench.judges.again import again
 from micebench.judges.asking import Check, answer_each
 from micebench.judges.components.base import Components
 from micebench.verdicts import Question, Verdict
@@ -38,7 +39,8 @@ class WalkingJudge(ABC):
             for number, questions in enumerate(sessions):
                 checks = list(self.checks(questions))
                 answered_by[number] = [positions for _, positions in checks]
-                yield [(check, len(positions)) for check, positions in checks]
+                attempt = max((question.attempt for question in questions), default=0)
+                yield [(again(check, attempt) if attempt else check, len(positions)) for check, positions in checks]
 
         for number, answered in answer_each(groups(), self._components, ahead=self._ahead):
             verdicts = {

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from micebench.metrics.table import OK, UNKNOWN, BoolArray, FloatArray, VerdictTable
-from micebench.verdicts import MEASURES
+from micebench.verdicts import MEASURES, earlier_following, instruction_asked
 
 Consistency = Literal["edival", "mice"]
 Side = Literal["value", "at_least", "at_most"]
@@ -62,6 +62,27 @@ def turn_success(following: Scores) -> Outcome:
     complete = np.logical_and.accumulate(following.ok, axis=1)
     defined = following.exists & (failed | complete)
     return Outcome(defined, (defined & ~failed).astype(np.float64))
+
+
+def one_image_success(following: Scores, earlier: dict[int, Scores]) -> Outcome:
+    """Turns 1..k all succeed in image k itself (EdiVal's image success, singlepass).
+
+    For images that do not follow from one another: `earlier` holds, by number of the instruction, what was said
+    about it in the images of later turns. Three-valued as `turn_success`.
+    """
+    failed = following.ok & (following.value <= 0.5)
+    complete = following.ok.copy()
+    for number, said in earlier.items():
+        failed[:, number:] |= (said.ok & (said.value <= 0.5))[:, number:]
+        complete[:, number:] &= said.ok[:, number:]
+    defined = following.exists & (failed | complete)
+    return Outcome(defined, (defined & ~failed).astype(np.float64))
+
+
+def earlier_instructions(table: VerdictTable, fill: float | None = None) -> dict[int, Scores]:
+    """Number of an instruction -> its IF in the images of later turns; empty unless a run asked for them."""
+    numbers = sorted(number for metric in table.values if (number := instruction_asked(metric)))
+    return {number: scores(table, earlier_following(number), fill) for number in numbers}
 
 
 def mean_of_parts(first: Scores, second: Scores) -> Outcome:
@@ -118,7 +139,8 @@ def outcomes(table: VerdictTable, consistency: Consistency, side: Side = "value"
     if "IF" in table.values:
         following = scores(table, "IF", fill)
         found["marginal_success"] = marginal_success(following)
-        found["turn_success"] = turn_success(following)
+        earlier = earlier_instructions(table, fill)
+        found["turn_success"] = one_image_success(following, earlier) if earlier else turn_success(following)
     parts = {part: scores(table, part, fill) for part in ("CC.object", "CC.background") if part in table.values}
     if consistency == "edival":
         found |= {part.replace("CC", "consistency"): direct(verdicts) for part, verdicts in parts.items()}

@@ -8,6 +8,7 @@ from typing import Any
 from micebench.instructions import EDIT_TYPES
 from micebench.report.text import JUDGED_BY, LABELS, LEGITIMATE, MEANINGS, STATUS_WORDS, label, visible
 from micebench.sessions import TRACKS
+from micebench.verdicts import instruction_asked
 
 Entry = Mapping[str, Any]
 
@@ -195,7 +196,10 @@ def _word(status: str) -> str:
 
 
 def _consequence(metric: str, ok: int, unplanned: int) -> str:
-    touched = [LABELS[name].lower() for name, sources in JUDGED_BY.items() if metric in sources]
+    if instruction_asked(metric):
+        touched = [LABELS["turn_success"].lower(), LABELS["overall"].lower()]
+    else:
+        touched = [LABELS[name].lower() for name, sources in JUDGED_BY.items() if metric in sources]
     parts = [", ".join(touched[:-1]), touched[-1]] if touched[1:] else touched
     listed = " and ".join(parts) or "no number here"
     if not ok:

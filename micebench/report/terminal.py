@@ -13,6 +13,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from micebench.report import tables
+from micebench.report.edival import edival_tables
 from micebench.report.headline import usage_facts
 from micebench.report.tables import Cell, Table
 from micebench.report.text import interval, number, plural, visible
@@ -39,6 +40,9 @@ def print_run(run: "Run", console: Console) -> None:
         if table is not None:
             _print_heading(table.title, console)
             _print_excerpt(table, console)
+    for table in edival_tables(run):
+        _print_heading(table.title, console)
+        _print_table(table, console, _rounded)
     _print_first_failures(summary, console)
     _print_coverage(summary, console)
     _print_failures(run, console)
@@ -79,6 +83,11 @@ def _beside(one: Cell) -> Lines:
 def _below(one: Cell) -> Lines:
     ends = f"\n{_ends(one)}" if _ends(one) else ""
     return ((number(one.value), "bold"), (ends, "dim"), *_counted(one))
+
+
+def _rounded(one: Cell) -> Lines:
+    """Two decimals, as EdiVal prints its rates."""
+    return ((number(one.value) if one.value is None else f"{one.value:.2f}", "bold"), *_counted(one))
 
 
 def _ends(one: Cell) -> str:

@@ -281,6 +281,15 @@ class VerdictIndex:
         """The value; 0.0 where the status is not ``ok``."""
         return self._values[self._unit(row, turn, metric)]
 
+    def next_attempt(self, row: int, turn: int, metric: str) -> int:
+        """How often the question was put and the reply could not be read; an outage does not count."""
+        unit = self._unit(row, turn, metric)
+        if not self._status[unit]:
+            return 0
+        with open(self.path, "rb") as file:
+            record = _verdict(_line_at(file, self._offsets[unit], self.path), self.path)
+        return record.attempt + (record.status == Status.UNPARSED)
+
     def arrays(self) -> "tuple[NDArray[np.uint8], NDArray[np.float64]]":
         """(status, value), each (rows, turns, metrics). Status 0: none; else 1 + index into STATUSES."""
         import numpy as np

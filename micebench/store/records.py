@@ -61,6 +61,7 @@ class VerdictRecord:
         key: hash of the edit, its image, the judge and the metric.
         edit: key of the judged edit.
         votes, raw, usage, latency_s: as in `micebench.verdicts.Verdict`.
+        attempt: as in `micebench.verdicts.Question`.
     """
 
     key: str
@@ -76,6 +77,7 @@ class VerdictRecord:
     raw: tuple[str, ...] = ()
     usage: Mapping[str, Any] | None = None
     latency_s: float | None = None
+    attempt: int = 0
 
     def to_line(self) -> dict[str, Any]:
         line: dict[str, Any] = {
@@ -97,6 +99,8 @@ class VerdictRecord:
             line["usage"] = dict(self.usage)
         if self.latency_s is not None:
             line["latency_s"] = self.latency_s
+        if self.attempt:
+            line["attempt"] = self.attempt
         return line
 
     @classmethod

@@ -1,6 +1,5 @@
 """mice-mini: sessions of the embedded world, in the record schema of MICE-Bench."""
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from micebench.errors import CardError
 from micebench.metrics.exposure import turn_id
 from micebench.mini.generate import Plan, Split, plans
 from micebench.mini.world import Scene
+from micebench.png import encode_png
 from micebench.sessions import ImageFile, Session, Track, Turn
 
 Start = Literal["source", "reference"]
@@ -106,6 +106,4 @@ def _drawn(scene: Scene, path: str) -> ImageFile:
 
     from micebench.mini.render import render
 
-    buffer = io.BytesIO()
-    Image.fromarray(render(scene)).save(buffer, "PNG", compress_level=1)
-    return ImageFile(path, data=buffer.getvalue())
+    return ImageFile(path, data=encode_png(Image.fromarray(render(scene))))

@@ -5,7 +5,7 @@
 import copy
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from diffusers import (
@@ -157,14 +157,17 @@ def build_pipeline(autoencoder: AutoencoderKL, editor: Editor, text: TextRecipe)
     return pipeline
 
 
-def save_pipeline(pipeline: FluxKontextPipeline, folder: Path) -> None:
-    """Write bf16 safetensors; the pipeline itself stays as it was."""
-    shrunk = copy.deepcopy({name: part for name, part in pipeline.components.items() if part is not None})
-    for part in shrunk.values():
+def save_pipeline(pipeline: Any, folder: Path) -> None:
+    """Write any diffusers pipeline as bf16 safetensors; the pipeline itself stays as it was."""
+    shrunk = copy.copy(pipeline)
+    for name, part in pipeline.components.items():
         if isinstance(part, torch.nn.Module):
-            part.to(torch.bfloat16)
-    FluxKontextPipeline(**{**pipeline.components, **shrunk}).save_pretrained(folder, safe_serialization=True)
-    for path in folder.glob("*/config.json"):  # where a part was loaded from is nobody's business, and no cause
+            setattr(shrunk, name, copy.deepcopy(part).to(torch.bfloat16))
+    shrunk.save_pretrained(folder, safe_serialization=True)
+    for path in (
+        folder / "model_index.json",
+        *folder.glob("*/config.json"),
+    ):  # where a part was loaded from is nobody's business, and no cause
         config = json.loads(path.read_text(encoding="utf-8"))
         if config.pop("_name_or_path", None) is not None:
             path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

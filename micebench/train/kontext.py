@@ -12,9 +12,7 @@ same random numbers.
 # (diffusers exports its classes lazily and annotates them too narrowly)
 
 import copy
-import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -23,8 +21,6 @@ from diffusers import AutoencoderKL
 from diffusers.training_utils import EMAModel
 
 from micebench.cards import EditorCard, load_card
-from micebench.errors import RunError
-from micebench.store.keys import content_key
 from micebench.train.autoencoder import train_autoencoder
 from micebench.train.components import (
     Editor,
@@ -38,8 +34,7 @@ from micebench.train.flow import flow_loss, interpolate, pack, position_ids, sam
 from micebench.train.recipe import FlowRecipe, Recipe, round_of
 from micebench.train.stream import Batches, batches, to_unit
 from micebench.train.validate import validate
-
-Log = Callable[[int, dict[str, float]], None]
+from micebench.train.workdir import Log, Progress, claim, load_checkpoint, logger, save_checkpoint
 
 
 def train_kontext(recipe: Recipe, work: Path, show: Log | None = None, device: str | None = None) -> Path:
@@ -53,10 +48,9 @@ def train_kontext(recipe: Recipe, work: Path, show: Log | None = None, device: s
         RunError: `work` belongs to another recipe.
     """
     accelerator = Accelerator(mixed_precision="bf16", cpu=device == "cpu", log_with="tensorboard", project_dir=work)
-    work.mkdir(parents=True, exist_ok=True)
-    _claim(work / "recipe.json", recipe)
+    claim(work, recipe)
     accelerator.init_trackers("tensorboard")
-    log = _logger(work / "curve.jsonl", accelerator, show)
+    log = logger(work, accelerator, show)
     start = None if recipe.start is None else _weights_of(recipe.start)
     autoencoder = _autoencoder(recipe, start, accelerator, work / "autoencoder", log)
     torch.manual_seed(recipe.seed)
@@ -70,24 +64,6 @@ def train_kontext(recipe: Recipe, work: Path, show: Log | None = None, device: s
 def _weights_of(model: str) -> Path:
     """The pipeline of a model id, or of a path."""
     return Path(model) if Path(model).is_dir() else load_card(EditorCard, model).weights_folder()
-
-
-def _claim(path: Path, recipe: Recipe) -> None:
-    said = json.loads(recipe.model_dump_json())
-    if path.exists() and content_key(json.loads(path.read_text(encoding="utf-8"))) != content_key(said):
-        raise RunError(f"{path.parent} holds a training run of another recipe; give another --out, or remove it")
-    path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-
-
-def _logger(path: Path, accelerator: Accelerator, show: Log | None) -> Log:
-    def log(step: int, numbers: dict[str, float]) -> None:
-        accelerator.log(numbers, step=step)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **{k: round(v, 6) for k, v in numbers.items()}}) + "\n")
-        if show is not None:
-            show(step, numbers)
-
-    return log
 
 
 def _autoencoder(
@@ -112,11 +88,10 @@ def _train_flow(
     plain = accelerator.unwrap_model(editor)
     ema = EMAModel(plain.parameters(), decay=part.ema)
     ema.to(accelerator.device)
-    progress = _Progress()
+    progress = Progress()
     accelerator.register_for_checkpointing(ema, progress)
     checkpoint = work / "checkpoint"
-    if checkpoint.exists():
-        accelerator.load_state(str(checkpoint))
+    load_checkpoint(accelerator, checkpoint)
     data = Batches(recipe.seed, recipe.rounds, recipe.context)
     for step, batch in enumerate(batches(data, progress.step), start=progress.step):
         part, in_round = round_of(recipe.rounds, step)
@@ -139,7 +114,7 @@ def _train_flow(
         if progress.step % recipe.validation.every == 0 or progress.step == len(data):
             log(progress.step, validate(build_pipeline(autoencoder, _averaged(plain, ema), recipe.text), recipe))
         if progress.step % recipe.checkpoint_every == 0 or progress.step == len(data):
-            accelerator.save_state(str(checkpoint))
+            save_checkpoint(accelerator, checkpoint)
     return _averaged(plain, ema)
 
 
@@ -171,18 +146,6 @@ def _loss(part, text, accelerator, autoencoder, editor, batch) -> torch.Tensor:
             position_ids(height, width, device),
         )[:, : clean.shape[1]]
     return flow_loss(predicted, noise - clean, changed, part.changed_share)
-
-
-class _Progress:
-    """Steps done; travels with the checkpoint."""
-
-    step = 0
-
-    def state_dict(self) -> dict[str, int]:
-        return {"step": self.step}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.step = state["step"]
 
 
 def _averaged(editor: Editor, ema: EMAModel) -> Editor:

@@ -10,7 +10,6 @@ from micebench.cards import read_yaml
 from micebench.instructions import EditType
 from micebench.sessions import Track
 
-
 Context = Literal["last", "history"]
 
 

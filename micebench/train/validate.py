@@ -2,7 +2,6 @@
 # pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
 # (diffusers exports its classes lazily and annotates them too narrowly)
 
-import io
 from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from micebench.judges.exact import ExactJudge
 from micebench.mini.generate import Plan, plans
 from micebench.mini.render import render
 from micebench.mini.world import IMAGE_PX
+from micebench.png import encode_png
 from micebench.sessions import TRACKS, Track
 from micebench.store.keys import sha256
 from micebench.tasks.mini import to_session
@@ -90,11 +90,5 @@ def _reference(trial: Trial, turn: int) -> np.ndarray:
 def _ask(trial: Trial, output: Image.Image) -> list[Question]:
     session = to_session(trial.plan, task="validation", session_id="s")
     pictures = [Image.fromarray(_reference(trial, turn)) for turn in range(trial.turn)] + [output]
-    images = [StoredImage(sha256(png), png) for png in map(_png, pictures)]
+    images = [StoredImage(sha256(png), png) for png in map(encode_png, pictures)]
     return [Question(metric, session, trial.turn, images) for metric in _METRICS]
-
-
-def _png(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from micebench.engine.images import decode_png, encode_png, source_png, to_png
+from micebench.engine.images import decode_png, source_png, to_png
 from micebench.errors import DataError, EditorError
+from micebench.png import encode_png
 from micebench.sessions import ImageFile
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
@@ -64,6 +65,13 @@ def test_what_is_no_image_of_the_session_is_refused_in_one_line(result: object, 
 
 def test_a_task_that_allows_it_takes_any_size() -> None:
     assert decode_png(to_png(PIXELS[:3], None)).size == (6, 3)
+
+
+def test_equal_pixels_are_equal_bytes_whatever_else_the_image_carries() -> None:
+    plain, laden = Image.fromarray(PIXELS), Image.fromarray(PIXELS)
+    laden.info = {"icc_profile": b"x" * 200, "transparency": (1, 2, 3), "dpi": (300, 300), "exif": b"Exif\0\0x"}
+    laden.info |= {"Comment": "made yesterday", "gamma": 0.4}
+    assert to_png(laden, None) == to_png(plain, None)
 
 
 def test_a_source_that_is_an_rgb_png_is_kept_byte_by_byte() -> None:

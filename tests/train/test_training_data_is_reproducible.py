@@ -10,6 +10,8 @@ pytest.importorskip("transformers")
 import numpy as np
 
 from micebench.mini.generate import HELD_OUT, plans, split_of
+from micebench.sessions import TRACKS
+from micebench.train.recipe import FlowRecipe
 from micebench.train.stream import Batches, batches, examples
 from micebench.train.words import EOS_ID, PAD_ID, build_tokenizer, vocabulary
 
@@ -33,7 +35,7 @@ def test_the_letter_a_is_not_the_article():
 
 
 def test_a_batch_depends_on_its_number_alone():
-    data = Batches(seed=1, batch=4, steps=6)
+    data = Batches(1, [FlowRecipe(steps=4, batch=4), FlowRecipe(steps=2, batch=4, tracks=("cm",))])
     straight = list(batches(data, 0, workers=0))
     later = list(batches(data, 3, workers=1))
     for a, b in zip(straight[3:], later, strict=True):
@@ -44,7 +46,7 @@ def test_a_batch_depends_on_its_number_alone():
 
 
 def test_training_shows_no_test_scene_and_no_held_out_look():
-    drawn = list(islice(examples("train", 3, {}, "last"), 300))
+    drawn = list(islice(examples("train", 3, FlowRecipe(steps=1), "last"), 300))
     for example in drawn:
         assert not {thing.kind for thing in example.target.things} & HELD_OUT
     sources = [example.source for example in drawn]
@@ -53,7 +55,7 @@ def test_training_shows_no_test_scene_and_no_held_out_look():
 
 def test_history_tells_what_a_later_turn_needs():
     def prompts(context):
-        drawn = islice(examples("train", 5, {}, context), 400)
+        drawn = islice(examples("train", 5, FlowRecipe(steps=1, tracks=TRACKS), context), 400)
         return [example.prompt for example in drawn]
 
     pronouns = ("it", "them")
@@ -71,7 +73,7 @@ def test_a_prompt_that_is_too_long_keeps_its_end():
 
 def test_rarer_types_are_rarer():
     def share(weights):
-        drawn = list(islice(examples("train", 4, weights, "last"), 600))
+        drawn = list(islice(examples("train", 4, FlowRecipe(steps=1, weights=weights), "last"), 600))
         return sum(example.edit_type == "background_change" for example in drawn) / len(drawn)
 
     assert share({"background_change": 0.1}) < share({}) / 3

@@ -32,6 +32,8 @@ def check_options(card: EditorCard, options: PipelineOptions) -> Habit:
         raise CardError(f"{where}.references: {name} takes a single image; leave it out")
     if options.references != "last" and card.context != "history":
         raise CardError(f"{where}.references: the source is shown under context history only; set context: history")
+    if "text_cache_mib" in options.model_fields_set and not habit.embeddings:
+        raise CardError(f"{where}.text_cache_mib: {name} keeps no text embeddings; leave it out")
     if options.resolution == "preferred" and not habit.preferred:
         raise CardError(f"{where}.resolution: {name} has no preferred sizes; give native, area or at_most")
     if not habit.sized and options.resolution != Area(area=habit.own_area or 0):

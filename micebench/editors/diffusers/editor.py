@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import Edited, EditRequest, one_prompt
 from micebench.editors.diffusers.checks import check_options
+from micebench.editors.diffusers.embeddings import remember_prompts
 from micebench.editors.diffusers.habits import Call
 from micebench.editors.diffusers.loading import load_pipeline
 from micebench.editors.diffusers.options import PipelineOptions
 from micebench.editors.diffusers.sizes import Size, working_size
 from micebench.errors import described, one_line
+from micebench.hush import hush_repeats
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,7 +46,10 @@ class DiffusersEditor:
         self.options = check_fields(card.options, PipelineOptions, where=f"model {card.id!r}, options")
         self.habit = check_options(card, self.options)
         self.pipeline = load_pipeline(card, self.options)
+        if self.habit.embeddings and self.options.text_cache_mib:
+            remember_prompts(self.pipeline, self.habit.embeddings, self.options.text_cache_mib)
         self._fits: dict[Size, int] = {}  # size -> largest batch, known after memory ran out once
+        self._said: set[str] = set()  # warnings of the pipeline
 
     def edit(self, requests: Sequence[EditRequest]) -> "list[Result]":
         by_size: dict[Size, list[int]] = {}
@@ -97,7 +102,7 @@ class DiffusersEditor:
         if self.options.negative_prompt is not None:
             said = self.options.negative_prompt
             further["negative_prompt"] = [said] * len(requests) if self.habit.batches else said
-        with self._noise(requests[0].seed):
+        with self._noise(requests[0].seed), hush_repeats(self._said):
             output = self.pipeline(
                 **self.habit.arguments(call),
                 **further,

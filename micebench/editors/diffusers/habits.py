@@ -43,6 +43,8 @@ class Habit:
         multiple: sides are multiples of this; None: of what its image processor says.
         preferred: sizes (width, height) it was trained on.
         global_noise: draws some of its noise from torch's global generator.
+        embeddings: what its ``encode_prompt`` makes of the prompt alone, in that order, each also an argument of it;
+            none where the text encoder sees the image too.
     """
 
     arguments: Callable[[Call], dict[str, Any]]
@@ -54,6 +56,7 @@ class Habit:
     multiple: int | None = None
     preferred: Sequence[Size] = ()
     global_noise: bool = False
+    embeddings: Sequence[str] = ()
 
 
 def _kontext(call: Call) -> dict[str, Any]:
@@ -112,10 +115,12 @@ _KONTEXT_TALL = (
     (944, 1104),
 )
 _KONTEXT_SIZES = (*_KONTEXT_TALL, (1024, 1024), *((height, width) for width, height in _KONTEXT_TALL))
-_FLUX2 = Habit(_references, references=True)
+_FLUX2 = Habit(_references, references=True, embeddings=("prompt_embeds",))
 
 HABITS: dict[str, Habit] = {
-    "FluxKontextPipeline": Habit(_kontext, batches=True, preferred=_KONTEXT_SIZES),
+    "FluxKontextPipeline": Habit(
+        _kontext, batches=True, preferred=_KONTEXT_SIZES, embeddings=("prompt_embeds", "pooled_prompt_embeds")
+    ),
     "Flux2Pipeline": _FLUX2,
     "Flux2KleinPipeline": _FLUX2,
     "QwenImageEditPipeline": Habit(_one_sized, scales=True, own_area=_MEGAPIXEL, multiple=32),

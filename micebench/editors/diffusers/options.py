@@ -62,6 +62,12 @@ class PipelineOptions(_Strict):
 
     max_batch: int | None = Field(default=None, ge=1, description="images per call; None: as many as asked")
     offload: Literal["model", "sequential"] | None = Field(default=None, description="weights rest in main memory")
+    text_cache_mib: int = Field(
+        default=1024,
+        ge=0,
+        description="main memory for text embeddings of prompts seen before, in MiB, where they depend on the prompt "
+        "alone; 0: none are kept",
+    )
     vae_tiling: bool = False
     vae_slicing: bool = False
     without: list[str] = Field(default_factory=list, description="optional components left out: safety_checker ...")

@@ -132,6 +132,7 @@ class Ask:
         votes: replies wanted, in one call.
         seed: of the first vote.
         choices: answers whose first-token log-probabilities are wanted; () for a written reply.
+        attempt: how often it was put before, and the reply could not be read.
     """
 
     images: tuple[LazyImage, ...] = field(repr=False)
@@ -139,13 +140,20 @@ class Ask:
     votes: int = 1
     seed: int = 0
     choices: tuple[str, ...] = ()
+    attempt: int = 0
 
     @property
     def key(self) -> tuple[object, ...]:
-        return "ask", tuple(image.sha256 for image in self.images), self.prompt, self.votes, self.seed, self.choices
+        images = tuple(image.sha256 for image in self.images)
+        return "ask", images, self.prompt, self.votes, self.seed, self.choices, self.attempt
 
 
 Request = Detect | Embed | Read | Ask
+
+
+def spelled(name: str) -> str:
+    """A name as detectors are given it: lower case, single blanks, no full stops (which separate names)."""
+    return " ".join(name.lower().replace(".", "").split())
 
 
 class Detector(Protocol):

@@ -41,17 +41,25 @@ def by_shape(items: Iterable[tuple[Shape, Item]], limit: int) -> Iterator[tuple[
             yield shape, members[start : start + limit]
 
 
-def attempt(call: Callable[[Sequence[Item]], list[Answer]], items: Sequence[Item]) -> "list[Answer | Failure]":
-    """``call(items)``; out of memory halves the batch, anything else that is raised is each item's failure."""
+def attempt(
+    call: Callable[[Sequence[Item]], list[Answer]], items: Sequence[Item], relieve: Callable[[], bool] = lambda: False
+) -> "list[Answer | Failure]":
+    """``call(items)``; out of memory halves the batch, anything else that is raised is each item's failure.
+
+    `relieve` gives memory back, and says whether it could; if so, the whole batch is tried once more first.
+    """
     import torch
 
     try:
         return [*call(items)]
     except torch.OutOfMemoryError as error:
-        if len(items) == 1:
-            return [Failure(Status.ERROR, f"out of memory: {one_line(error, 300)}")]
+        reason = f"out of memory: {one_line(error, 300)}"
     except Exception as error:  # noqa: BLE001
         return [Failure(Status.ERROR, described(error))] * len(items)
+    if relieve():
+        return attempt(call, items)
+    if len(items) == 1:
+        return [Failure(Status.ERROR, reason)]
     half = len(items) // 2
     return [*attempt(call, items[:half]), *attempt(call, items[half:])]
 

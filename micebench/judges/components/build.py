@@ -19,7 +19,10 @@ class _Kind(NamedTuple):
 
 
 _KINDS: dict[str, dict[str, _Kind]] = {
-    "detector": {"grounding-dino": _Kind("grounding_dino:GroundingDino", "grounding_dino:GroundingDinoOptions")},
+    "detector": {
+        "grounding-dino": _Kind("grounding_dino:GroundingDino", "grounding_dino:GroundingDinoOptions"),
+        "owlv2": _Kind("owlv2:Owlv2", "owlv2:Owlv2Options"),
+    },
     "features": {"dino": _Kind("dino:Dino", "dino:DinoOptions")},
     "reader": {"rapidocr": _Kind("ocr:RapidOcr", "ocr:OcrOptions")},
     "vlm": {

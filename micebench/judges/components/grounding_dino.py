@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from micebench.errors import CardError
-from micebench.judges.components.base import Box, Detect, Detection, Failure
+from micebench.judges.components.base import Box, Detect, Detection, Failure, spelled
 from micebench.judges.components.batches import attempt, by_shape, decoded, pixels
+from micebench.judges.components.kept import Kept
 from micebench.judges.components.loading import (
     Weights,
     device_of,
@@ -23,6 +25,8 @@ from micebench.verdicts import Status
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from micebench.judges.components.backbone import Look
+
 Answer = tuple[Detection, ...] | Failure
 
 
@@ -31,6 +35,11 @@ class GroundingDinoOptions(Weights):
 
     kind: Literal["grounding-dino"] = "grounding-dino"
     batch: int = Field(default=8, ge=1, description="images per forward pass")
+    keep_mib: int = Field(
+        default=4096,
+        ge=0,
+        description="memory for what the backbone made of images (13 MiB of a square one), for further captions",
+    )
     floor: float = Field(default=0.2, ge=0, le=1, description="detections up to this score are not returned")
     short_px: int = Field(default=800, ge=32, description="the shorter side as the model sees it ...")
     long_px: int = Field(default=1333, ge=32, description="... unless the longer one would exceed this")
@@ -47,9 +56,13 @@ class _Query:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """One caption of the image of request `number`: an image to look at, or what was kept of it."""
+
     number: int
-    image: "Image"
+    sha256: str
     query: _Query
+    image: "Image | None"
+    look: "Look | None"
 
 
 class GroundingDino:
@@ -59,10 +72,15 @@ class GroundingDino:
     above the floor are dropped, so that a detection always bears one of the asked names, as it was asked. No
     suppression of overlapping boxes; they come in the model's own order, which is not that of their scores (the
     published scripts use the first one in places). Names that do not fit into one caption are asked in several.
+
+    The backbone sees each image once, whatever the number of captions: it does not read them, so that its result
+    is kept for the next one.
     """
 
     def __init__(self, options: GroundingDinoOptions) -> None:
         """Load the model. Raises CardError if it cannot be loaded, or is no Grounding DINO."""
+        from micebench.judges.components.backbone import Backbone
+
         self.options = options
         transformers = import_transformers()
         self._model = load_model(transformers.AutoModelForZeroShotObjectDetection, options)
@@ -74,24 +92,41 @@ class GroundingDino:
         if not self._tokenizer.is_fast:
             raise CardError(f"{options.repo}: has no fast tokenizer, which says where in a caption a token stands")
         self._limit = int(self._model.config.max_text_len)
+        self._backbone = Backbone(self._model.model.backbone.conv_encoder)
+        self._model.model.backbone.conv_encoder = self._backbone
+        self._kept: Kept[Look] = Kept(options.keep_mib)
 
     def detect(self, requests: Sequence[Detect]) -> list[Answer]:
         """Detections above the floor, in order; an image or a name that cannot be used fails alone."""
         answers: dict[int, Answer] = dict.fromkeys(range(len(requests)), ())
         jobs: list[tuple[tuple[int, int], _Job]] = []
         for number, request in enumerate(requests):
-            image, queries = decoded(request.image), self.queries(request.names)
-            failure = next((one for one in (image, queries) if isinstance(one, Failure)), None)
-            if failure is not None:
-                answers[number] = failure
-            elif not isinstance(image, Failure) and not isinstance(queries, Failure):
-                jobs += [(self.seen_size(image.size), _Job(number, image, query)) for query in queries]
-        for _, batch in by_shape(jobs, self.options.batch):
-            for job, found in zip(batch, attempt(self._found, batch), strict=True):
+            planned = self._jobs(number, request)
+            if isinstance(planned, Failure):
+                answers[number] = planned
+            else:
+                jobs += planned
+        for size, batch in by_shape(jobs, self.options.batch):
+            found = attempt(partial(self._found, size), batch, self._kept.clear)
+            for job, one in zip(batch, found, strict=True):
                 before = answers[job.number]
                 if not isinstance(before, Failure):  # a failed query is not made good by the others
-                    answers[job.number] = found if isinstance(found, Failure) else (*before, *found)
+                    answers[job.number] = one if isinstance(one, Failure) else (*before, *one)
         return [answers[number] for number in range(len(requests))]
+
+    def _jobs(self, number: int, request: Detect) -> list[tuple[tuple[int, int], _Job]] | Failure:
+        """The size at which the image is seen, with each caption; an image that is kept is not even decoded."""
+        queries = self.queries(request.names)
+        if isinstance(queries, Failure):
+            return queries
+        sha256 = request.image.sha256
+        look = self._kept.get(sha256)
+        if look is not None:
+            return [(look.seen, _Job(number, sha256, query, None, look)) for query in queries]
+        image = decoded(request.image)
+        if isinstance(image, Failure):
+            return image
+        return [(self.seen_size(image.size), _Job(number, sha256, query, image, None)) for query in queries]
 
     def seen_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) at which the model sees an image of `size`; proportions are kept."""
@@ -105,7 +140,7 @@ class GroundingDino:
     def queries(self, names: Sequence[str]) -> list[_Query] | Failure:
         """As few captions as the model's text limit allows, or the failure that one name alone exceeds it."""
         fitting: list[_Query] = []
-        for name in dict.fromkeys(name for name in names if _spelled(name)):
+        for name in dict.fromkeys(name for name in names if spelled(name)):
             alone = _query([name])
             if self._length(alone) > self._limit:
                 return Failure(Status.ERROR, f"a name too long for the detector: {name[:60]!r}...")
@@ -119,20 +154,25 @@ class GroundingDino:
     def _length(self, query: _Query) -> int:
         return len(self._tokenizer(query.caption)["input_ids"])
 
-    def _found(self, batch: Sequence[_Job]) -> list[Answer]:
-        """`batch`: images that are seen at one size."""
+    def _found(self, size: tuple[int, int], batch: Sequence[_Job]) -> list[Answer]:
+        """`batch`: images that are seen at `size`, some of them the same."""
         import torch
 
         text = self._tokenizer(
             [job.query.caption for job in batch], padding=True, return_offsets_mapping=True, return_tensors="pt"
         )
         offsets: NDArray[np.int64] = text.pop("offset_mapping").numpy()
+        new = {job.sha256: job.image for job in batch if job.image is not None}
         with torch.inference_mode():
-            inputs = pixels([job.image for job in batch], self.seen_size(batch[0].image.size))
-            output = self._model(pixel_values=inputs.to(self._device), **text.to(self._device))
+            looks = self._kept.computed(new, lambda images: self._looks(size, images))
+            seen = [job.look or looks[job.sha256] for job in batch]
+            output = self._backbone.run(self._model, seen, **text.to(self._device))
             matches = output.logits.float().sigmoid().cpu().numpy()
             boxes = output.pred_boxes.float().cpu().numpy()
         return [self._named(job.query, *found) for job, *found in zip(batch, offsets, matches, boxes, strict=True)]
+
+    def _looks(self, size: tuple[int, int], images: "Sequence[Image]") -> "list[Look]":
+        return self._backbone.look(pixels(images, size).to(self._device))
 
     def _named(
         self, query: _Query, offsets: NDArray[np.int64], matches: NDArray[np.float32], boxes: NDArray[np.float32]
@@ -154,17 +194,12 @@ def _match(matches: NDArray[np.float32], offsets: NDArray[np.int64], span: tuple
     return matches[:, inside].max(1, initial=0.0)
 
 
-def _spelled(name: str) -> str:
-    """The name as it stands in a caption, where full stops separate names."""
-    return " ".join(name.lower().replace(".", "").split())
-
-
 def _query(names: Sequence[str]) -> _Query:
     spans: list[tuple[int, int]] = []
     caption = ""
     for name in names:
-        spans.append((len(caption), len(caption) + len(_spelled(name))))
-        caption += f"{_spelled(name)} . "
+        spans.append((len(caption), len(caption) + len(spelled(name))))
+        caption += f"{spelled(name)} . "
     return _Query(caption.rstrip(), tuple(names), tuple(spans))
 
 

@@ -1,11 +1,11 @@
 """Images as lossless data URIs."""
 
 import base64
-import io
 import threading
 from collections import OrderedDict
 from typing import Protocol, runtime_checkable
 
+from micebench.png import encode_png
 from micebench.verdicts import LazyImage
 
 _ROOM_BYTES = 256 << 20
@@ -52,8 +52,4 @@ def size_of(image: LazyImage) -> tuple[int, int]:
 
 
 def _png(image: LazyImage) -> bytes:
-    if isinstance(image, _Stored):
-        return image.png
-    buffer = io.BytesIO()
-    image.load().save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    return image.png if isinstance(image, _Stored) else encode_png(image.load())

@@ -5,12 +5,13 @@ import os
 from typing import Any, Literal, cast
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from micebench.errors import CardError, one_line
-from micebench.http import Answer, Endpoint, Outage, Patience
+from micebench.errors import CardError, EndpointError, one_line
+from micebench.http import Answer, Endpoint, Outage, Patience, turned_away
 from micebench.judges.components.base import Ask, Failure, Reply
 from micebench.judges.components.choices import choice_logprobs
+from micebench.judges.components.sampling import Sampling
 from micebench.judges.components.uris import PngUris, size_of
 from micebench.verdicts import Status
 
@@ -19,10 +20,8 @@ _PROBE_S = 30.0
 _REPORTED = 20  # most probable first tokens an endpoint names
 
 
-class OpenAIOptions(BaseModel):
+class OpenAIOptions(Sampling):
     """A card's ``options.vlm`` of kind `openai`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["openai"] = "openai"
     model: str = Field(description="the model's name at the server")
@@ -30,7 +29,6 @@ class OpenAIOptions(BaseModel):
     url_env: str = Field(default="MICEBENCH_VLM_URL", description="environment variable with the base URL")
     key_env: str = Field(default="MICEBENCH_VLM_KEY", description="environment variable with the API key, if any")
     concurrency: int = Field(default=32, ge=1, le=1024)
-    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
     max_tokens: int = Field(default=1024, ge=1, description="of a written reply, reasoning included")
     thinking: bool | None = Field(default=None, description="switches a hybrid model's reasoning; None: its default")
     body: dict[str, Any] = Field(
@@ -52,6 +50,7 @@ class OpenAIVlm:
                 f"{options.url_env}, e.g. to http://localhost:8000/v1"
             )
         self.options = options
+        self._where = where
         key = os.environ.get(options.key_env, "").strip()
         self._server = Endpoint(
             url,
@@ -70,6 +69,7 @@ class OpenAIVlm:
         return self.options.concurrency
 
     def ask(self, request: Ask) -> Reply | Failure:
+        """The replies, or why there are none. Raises EndpointError if the server turns away every call."""
         too_long = self._too_long(request)
         if too_long is not None:
             return Failure(Status.ERROR, too_long)
@@ -77,8 +77,21 @@ class OpenAIVlm:
         if isinstance(answer, Outage):
             return Failure(Status.ERROR, answer.reason)
         if not answer.ok:
-            return Failure(_status_of(answer), f"HTTP {answer.status}: {answer.excerpt}")
+            return self._no(answer)
         return _read(answer, request)
+
+    def _no(self, answer: Answer) -> Failure:
+        """What the server will not answer. Raises EndpointError if it would answer nothing else either."""
+        options, status = self.options, _status_of(answer)
+        reason = turned_away(
+            answer,
+            key=f"{self._where}: put a valid API key into the variable {options.key_env}",
+            model=f"{self._where}: is vlm.model, {options.model!r}, served there? Check it, and "
+            + ("vlm.url" if options.url else f"the variable {options.url_env}"),
+        )
+        if reason and status != Status.REFUSED:
+            raise EndpointError(reason)
+        return Failure(status, f"HTTP {answer.status}: {answer.excerpt}")
 
     def _body(self, request: Ask) -> bytes:
         options = self.options
@@ -88,7 +101,7 @@ class OpenAIVlm:
         body: dict[str, Any] = {
             "model": options.model,
             "messages": [{"role": "user", "content": content}],
-            "temperature": options.temperature,
+            "temperature": options.temperature_of(request.attempt),
             "max_tokens": options.max_tokens,
             "n": request.votes,
             "seed": request.seed,

@@ -10,17 +10,17 @@ from micebench.errors import CardError
 from micebench.judges.components.base import Ask, Failure, Reply
 from micebench.judges.components.choices import choice_logprobs
 from micebench.judges.components.loading import Weights, device_of, import_transformers, load_pretrained
+from micebench.judges.components.sampling import Sampling
 from micebench.verdicts import Status
 
 _REPORTED = 20  # most probable first tokens looked at for choices, as endpoints report them
 
 
-class TransformersOptions(Weights):
+class TransformersOptions(Weights, Sampling):
     """A card's ``options.vlm`` of kind `transformers`."""
 
     kind: Literal["transformers"] = "transformers"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
     max_tokens: int = Field(default=1024, ge=1, description="of a written reply, reasoning included")
     thinking: bool | None = Field(default=None, description="switches a hybrid model's reasoning; None: its default")
 
@@ -93,8 +93,8 @@ class TransformersVlm:
         import torch
 
         how: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        if self.options.temperature > 0:
-            how = {"do_sample": True, "temperature": self.options.temperature, "top_p": 1.0, "top_k": 0}
+        if (temperature := self.options.temperature_of(request.attempt)) > 0:
+            how = {"do_sample": True, "temperature": temperature, "top_p": 1.0, "top_k": 0}
         torch_random: Any = torch.random
         devices = [self._model.device] if self._model.device.type == "cuda" else []
         with torch_random.fork_rng(devices=devices):

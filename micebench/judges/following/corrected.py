@@ -186,7 +186,7 @@ def _stayed(scene: Scene, box: Box, now: Objects) -> Box | None:
 
 def _last_seen(scene: Scene, name: str) -> Generator[Request, Any, Box | None]:
     """Where an object that an earlier turn removed was last."""
-    for image in reversed(scene.question.images[:-1]):
+    for image in reversed(scene.question.earlier):
         found = yield from scene.objects(image, name)
         if found:
             return found[0].box

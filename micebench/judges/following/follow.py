@@ -14,8 +14,12 @@ from micebench.verdicts import Question, Status, Verdict
 def follow(question: Question, rules: FollowingRules, asker: Asks) -> Check:
     """Whether the judged turn was carried out: one verdict, in [0, 1] where there is one.
 
+    `not_applicable` where an earlier instruction is asked about and there is none of that number;
     `invalid_annotation` where nothing says what was to be done; a component's failure is its own status.
     """
+    if question.about >= question.turn:
+        said = f"instruction {question.about} is no earlier one than that of turn {question.turn}"
+        return [Verdict.missing(Status.NOT_APPLICABLE, said)]
     turn = question.current
     if "IF" in turn.invalid:
         return [Verdict.missing(Status.INVALID_ANNOTATION, turn.invalid["IF"])]

@@ -38,7 +38,7 @@ class Scene:
 
     def __init__(self, question: Question, rules: CorrectedRules, asker: Asks) -> None:
         self.question, self.rules, self.asker = question, rules, asker
-        self.before, self.after = question.images[-2], question.images[-1]
+        self.before, self.after = question.earlier[-1], question.images[-1]
 
     def objects(self, image: LazyImage, name: str, above: float | None = None) -> Generator[Request, Any, Objects]:
         """The objects of this name with a score above `found` or `above`, the best first."""
@@ -68,7 +68,7 @@ class Scene:
 
     def lost(self, name: str) -> Step:
         """Why an object that the turn starts from is not there: the detector's failing, or an earlier turn's."""
-        turn = self.question.turn
+        turn = len(self.question.earlier)
         untouched = self.question.session.turns[turn - 2].unchanged_objects if turn > 1 else None
         if untouched is not None and name not in untouched:
             return failed(f"there is no {name} to begin with: the earlier turn has not made it")

@@ -65,7 +65,7 @@ class Pair:
 
     def __init__(self, question: Question, rules: PublishedRules, asker: Asks) -> None:
         self.question, self.rules, self.asker = question, rules, asker
-        self.before, self.after = View(question.images[-2], rules), View(question.images[-1], rules)
+        self.before, self.after = View(question.earlier[-1], rules), View(question.images[-1], rules)
 
     def compared(self, prompt: str, **words: str) -> Generator[Request, Any, float]:
         """A question about both images, the earlier one first."""

@@ -1,6 +1,7 @@
 """Tiny models of the real classes with random weights, saved as the hub has them."""
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,4 +140,31 @@ def dinov2(folder: Path) -> Path:
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=56, initializer_range=0.2
     )
     Dinov2WithRegistersModel(config).save_pretrained(folder)
+    return folder
+
+
+def owlv2(folder: Path, side: int = 64, patch: int = 8) -> Path:
+    """An OWLv2 with two layers a tower; CLIP's tokenizer without merges, so that every letter is a token."""
+    import torch
+    from transformers import Owlv2Config, Owlv2ForObjectDetection
+
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: number for number, word in enumerate(["!", *words])}
+    torch.manual_seed(0)
+    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {"vocab_size": len(vocabulary), "max_position_embeddings": 40, "initializer_range": 0.2}
+    vision = {"image_size": side, "patch_size": patch, "initializer_range": 0.2}
+    special = {"pad_token_id": 0, "bos_token_id": len(words) - 1, "eos_token_id": len(words)}
+    config = Owlv2Config(text_config=size | text | special, vision_config=size | vision, projection_dim=32)
+    model = Owlv2ForObjectDetection(config)
+    with torch.no_grad():
+        for head, factor in ((model.box_head, 0.2), (model.class_head.logit_shift, 0.1)):
+            for parameter in head.parameters():
+                parameter.mul_(factor)  # else boxes fill the image, and every score is 0 or 1
+    model.save_pretrained(folder)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tokens = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "pad_token": "!"}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "CLIPTokenizer", **tokens}))
     return folder

@@ -1,0 +1,37 @@
+"""Judges made of other judges: how a card names them."""
+
+from typing import cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from micebench.cards import JudgeCard, load_card, resolve
+from micebench.errors import CardError
+from micebench.judges.base import Judge
+
+
+class Member(BaseModel):
+    """A judge card. Its version is pinned: a member that scores differently makes whoever asks it another judge."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    judge: str
+    version: int = Field(ge=1)
+
+
+def build_member(card: JudgeCard, member: Member) -> Judge:
+    """The judge that `card` asks: one of the shipped cards, or of those in the folder `card` lies in.
+
+    Raises:
+        CardError: unknown, of another version or domain, not asked all of `card`'s metrics.
+    """
+    where = f"judge {card.id!r}: member {member.judge!r}"
+    beside = (card.folder.parent.parent,) if card.folder else ()
+    found = load_card(JudgeCard, member.judge, beside)
+    if found.version != member.version:
+        raise CardError(f"{where} is version {found.version} now, pinned is {member.version}; raise both versions")
+    if card.domain not in (found.domain, "any") and found.domain != "any":
+        raise CardError(f"{where} judges {found.domain} images, the card {card.domain} ones")
+    lacking = [metric for metric in card.metrics if metric not in found.metrics]
+    if lacking:
+        raise CardError(f"{where} is not asked about {lacking[0]}; take it out of metrics")
+    return cast(Judge, resolve(found.judge, where=where)(found))

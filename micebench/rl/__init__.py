@@ -1,0 +1,1 @@
+"""Reinforcement learning of editors over whole sessions, with the judges as rewards."""

@@ -1,0 +1,108 @@
+"""What came of a training: start and best checkpoint side by side, and how it got there."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from micebench.engine.compare import compare
+from micebench.report.curve import read_curve
+from micebench.rl.recipe import RlRecipe
+from micebench.rl.validation import Reading
+
+_SHOWN = ("overall", "turn_success", "marginal_success", "content_consistency", "global_awareness", "collapse")
+_REWARD = "advantage/reward/"
+
+
+def one_line(numbers: Mapping[str, float]) -> str:
+    """What matters of a step's numbers, for people who watch."""
+    if "validation/overall/1" in numbers:
+        last = max(int(name.rpartition("/")[2]) for name in numbers if name.startswith("validation/overall/"))
+        said = f"validation: overall at turn {last} {numbers[f'validation/overall/{last}']:.1f}"
+        gain = {name: numbers.get(f"validation/gain/{name}") for name in ("difference", "low", "high")}
+        return said if gain["difference"] is None else f"{said}, {_difference(gain)} against the start"
+    rewards: dict[str, list[str]] = {}
+    for name, value in numbers.items():
+        if name.startswith(_REWARD):
+            rewards.setdefault(name.removeprefix(_REWARD).partition("/")[0], []).append(f"{value:.2f}")
+    seconds = sum(value for name, value in numbers.items() if name.startswith("seconds/") and "judging" not in name)
+    parts = [f"{metric} {' '.join(values)}" for metric, values in rewards.items()]
+    masked = numbers.get("advantage/masked", 0.0)
+    parts += [f"lessons {numbers.get('learn/lessons', 0):.0f}", f"{seconds:.0f} s"]
+    return "   ".join([*parts, f"masked {masked:.1%}"] if masked else parts)
+
+
+def best_reading(readings: Sequence[Reading]) -> Reading:
+    """The checkpoint that is kept: the highest overall at the last turn after the start, the earliest of equals."""
+    return max(readings[1:], key=lambda reading: (reading.overall, -reading.iteration))
+
+
+def write_report(recipe: RlRecipe, work: Path, readings: Sequence[Reading]) -> Path:
+    """``work/report.md`` and ``work/curve.png``; needs a reading of the start and a later one."""
+    best = best_reading(readings)
+    start, kept = (work / "validation" / f"{reading.iteration:05d}" for reading in (readings[0], best))
+    found = compare(start, kept)
+    _draw(work, readings)
+    lines = [
+        f"# {recipe.id}: {recipe.model} after {best.iteration} iterations",
+        "",
+        f"Validation `{found.task}`, judge `{found.judge}`, {found.numbers['n_paired']} sessions, percent, paired "
+        f"differences with {100 * found.numbers['level']:g} % intervals. The checkpoint was chosen on these very "
+        "sessions: what it is worth is for a test split to say.",
+        "",
+        "| metric | turn | start | best | difference |",
+        "|---|---|---|---|---|",
+        *_rows(found.numbers["metrics"]),
+        "",
+        "![reward and validation](curve.png)",
+        "",
+        "| iteration | overall | difference to the start | |",
+        "|---|---|---|---|",
+        *(_line(reading, reading is best) for reading in readings),
+    ]
+    path = work / "report.md"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _rows(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    return [
+        f"| {name.replace('_', ' ')} | {turn} | {_number(cell['a'])} | {_number(cell['b'])} | {_difference(cell)} |"
+        for name in _SHOWN
+        for turn, cell in metrics.get(name, {}).items()
+    ]
+
+
+def _line(reading: Reading, best: bool) -> str:
+    gain = {name: reading.numbers.get(f"gain/{name}") for name in ("difference", "low", "high")}
+    remark = "regressed" if reading.regressed else "kept" if best else ""
+    return f"| {reading.iteration} | {_number(reading.overall)} | {_difference(gain)} | {remark} |"
+
+
+def _difference(cell: Mapping[str, Any]) -> str:
+    if cell["difference"] is None:
+        return ""
+    if cell["low"] is None:
+        return f"{cell['difference']:+.1f}"
+    return f"{cell['difference']:+.1f} ({cell['low']:+.1f} to {cell['high']:+.1f})"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _draw(work: Path, readings: Sequence[Reading]) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name, points in sorted(read_curve(work / "curve.jsonl").items()):
+        if name.startswith(_REWARD):
+            left.plot(*zip(*points, strict=True), label=name.removeprefix(_REWARD).replace("_", " "), linewidth=1)
+    left.set(title="mean reward of the rollouts", xlabel="iteration")
+    left.legend(fontsize=7)
+    right.plot([r.iteration for r in readings], [r.overall for r in readings], marker="o")
+    right.set(title="validation: overall at the last turn, %", xlabel="iteration")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(work / "curve.png", dpi=110)

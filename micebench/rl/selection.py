@@ -1,0 +1,76 @@
+"""Which checkpoint is kept: looks at validation now and then, with the average of the weights."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+
+from micebench.hush import hush
+from micebench.rl.policy import Policy
+from micebench.rl.validation import Reading, Validation
+from micebench.train.workdir import Log
+
+
+class Selection:
+    """Keeps the best of what validation has seen in ``work/best``, and every reading in ``work/readings.json``."""
+
+    def __init__(
+        self, accelerator: Accelerator, policy: Policy, ema: EMAModel, validation: Validation | None, work: Path
+    ) -> None:
+        self._accelerator, self._policy, self._ema = accelerator, policy, ema
+        self._validation, self._work = validation, work
+
+    def look(self, iteration: int, log: Log) -> None:
+        """Validate, log, and keep the weights if they are the best so far. The main process works, all wait."""
+        if self._validation is not None and self._accelerator.is_main_process:
+            with self._averaged():
+                reading = self._validation.read(iteration)
+                readings = [r for r in self.readings() if r.iteration < iteration]
+                if iteration and all(reading.overall > earlier.overall for earlier in readings):
+                    self._keep()
+            self._note([*readings, reading])
+            numbers = {f"validation/{name}": value for name, value in reading.numbers.items()}
+            log(iteration, {**numbers, "validation/regressed": float(reading.regressed)})
+        self._accelerator.wait_for_everyone()
+
+    def result(self) -> Path:
+        """The kept weights; without validation, or if nothing beat the start, the last ones."""
+        best = self._work / "best"
+        if self._accelerator.is_main_process and not best.exists():
+            with self._averaged():
+                self._keep()
+        self._accelerator.wait_for_everyone()
+        return best
+
+    def readings(self) -> list[Reading]:
+        path = self._work / "readings.json"
+        return [Reading(**said) for said in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+
+    def _note(self, readings: list[Reading]) -> None:
+        path = self._work / "readings.json"
+        said = [asdict(reading) for reading in readings]
+        path.with_suffix(".new").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        path.with_suffix(".new").replace(path)
+
+    def _keep(self) -> None:
+        best, new = self._work / "best", self._work / "best-new"
+        shutil.rmtree(new, ignore_errors=True)
+        with hush():
+            self._policy.save(new)
+        shutil.rmtree(best, ignore_errors=True)
+        new.rename(best)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The policy with the average of its weights."""
+        self._ema.store(self._policy.parameters())
+        self._ema.copy_to(self._policy.parameters())
+        try:
+            yield
+        finally:
+            self._ema.restore(self._policy.parameters())

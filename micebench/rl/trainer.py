@@ -1,0 +1,264 @@
+"""RL post-training of an editor: roll out sessions, judge them, learn, repeat.
+
+    sessions -> rollouts (policy) -> rewards (judge, beside the sampling) -> advantages -> lessons -> optimizer steps
+
+What differs between the methods stands in `nft` and `grpo`. All that is drawn follows from the recipe's seed and the
+place it is drawn for, never from a process or a batch: a resumed run is the uninterrupted one, and several processes
+find what one would.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from micebench.cards import EditorCard, TaskCard, load_card
+from micebench.engine.setup import check_domain, judge_source
+from micebench.errors import RunError
+from micebench.rl.advantages import advantages
+from micebench.rl.grpo import Grpo
+from micebench.rl.learning import Learner, Method
+from micebench.rl.lessons import choose
+from micebench.rl.nft import Nft
+from micebench.rl.policy import Policy, Trace
+from micebench.rl.recipe import RlRecipe
+from micebench.rl.report import write_report
+from micebench.rl.rewards import RewardOutage, Rewards, RewardTable
+from micebench.rl.rollout import Rollouts, RolloutSpec, roll_out
+from micebench.rl.selection import Selection
+from micebench.rl.validation import Validation
+from micebench.sessions import Session
+from micebench.tasks.dataset import iter_sessions
+from micebench.tasks.load import load_task, load_task_card
+from micebench.train.workdir import Log, Progress, claim, load_checkpoint, logger, save_checkpoint
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def train_rl(
+    recipe: RlRecipe,
+    work: Path,
+    *,
+    card: EditorCard | None = None,
+    data: Path | None = None,
+    show: Log | None = None,
+    device: str | None = None,
+) -> Path:
+    """Train, or go on training. What is best on validation (without validation: the end) is in ``work/best``.
+
+    Args:
+        card: the editor; None: the recipe's model.
+        data: the training task's release folder, if it needs one.
+        show: told (iteration, numbers) whenever something is logged.
+        device: "cpu" keeps a machine's GPU out of it.
+
+    Raises:
+        MicebenchError: what is wrong with recipe, card or data, in one line; `RewardOutage` if the judge fails too
+            often. The same call goes on from the last checkpoint.
+    """
+    accelerator = Accelerator(
+        mixed_precision=recipe.precision, cpu=device == "cpu", log_with="tensorboard", project_dir=work
+    )
+    if recipe.rollout.sessions % accelerator.num_processes:
+        raise RunError(
+            f"rollout.sessions is {recipe.rollout.sessions}; "
+            f"give a multiple of the {accelerator.num_processes} processes"
+        )
+    card = card or load_card(EditorCard, recipe.model)
+    task = load_task_card(recipe.task)
+    check_domain(task, card)
+    if accelerator.is_main_process:
+        claim(work, recipe)
+    accelerator.init_trackers("tensorboard")
+    log = logger(work, accelerator, show)
+    method = _method(recipe)
+    policy = Policy(
+        card, recipe.lora, copies=method.copies, device=accelerator.device, checkpointing=recipe.checkpointing
+    )
+    learner = Learner(accelerator, policy, method, recipe.learn, recipe.seed)
+    progress = Progress()
+    _keep_in_checkpoints(accelerator, policy, learner, progress)
+    load_checkpoint(accelerator, work / "checkpoint")
+    rewards = _rewards(recipe, task)
+    iterate = Iteration(recipe, accelerator, card, load_task(task, data=data), policy, rewards, method, learner)
+    validation = _validation(recipe, card, policy, accelerator, work)
+    selection = Selection(accelerator, policy, learner.ema, validation, work)
+    every = recipe.validation.every if recipe.validation else recipe.iterations
+    try:
+        while True:
+            done = progress.step == recipe.iterations
+            if done or progress.step % every == 0:
+                selection.look(progress.step, log)
+            if done:
+                break
+            numbers = iterate(progress.step)
+            progress.step += 1
+            log(progress.step, numbers)
+            if progress.step % recipe.checkpoint_every == 0 or progress.step == recipe.iterations:
+                save_checkpoint(accelerator, work / "checkpoint")
+    finally:
+        rewards.close()
+    accelerator.end_training()
+    readings = selection.readings()
+    if len(readings) > 1 and accelerator.is_main_process:
+        write_report(recipe, work, readings)
+    return selection.result()
+
+
+class Iteration:
+    """One round: roll out, judge, learn."""
+
+    def __init__(
+        self,
+        recipe: RlRecipe,
+        accelerator: Accelerator,
+        card: EditorCard,
+        sessions: "Dataset",
+        policy: Policy,
+        rewards: Rewards,
+        method: Method,
+        learner: Learner,
+    ) -> None:
+        if recipe.rollout.sessions > len(sessions):
+            raise RunError(
+                f"rollout.sessions is {recipe.rollout.sessions}, "
+                f"but task {recipe.task!r} has {len(sessions)} sessions"
+            )
+        plan = recipe.rollout.sampling
+        steps = plan.steps or policy.editor.options.steps
+        if steps is None:
+            raise RunError("rollout.sampling.steps: give the number of denoising steps; the model's card has none")
+        self._recipe, self._accelerator, self._sessions = recipe, accelerator, sessions
+        self._policy, self._rewards, self._method, self._learner = policy, rewards, method, learner
+        self._spec = RolloutSpec(recipe.rollout.group, card.context, plan, steps, recipe.seed)
+
+    def __call__(self, iteration: int) -> dict[str, float]:
+        """Returns numbers for the log. Raises RewardOutage before anything is learnt."""
+        recipe, clock = self._recipe, _Clock()
+        each = recipe.rollout.sessions // self._accelerator.num_processes
+        first = each * self._accelerator.process_index
+        with clock("sampling"):
+            rollouts = self._roll_out(self._draw(iteration)[first : first + each], iteration)
+        with clock("waiting"):
+            table = self._collected()
+        found = advantages(*self._everyones(table), recipe.advantages)
+        lessons = choose(
+            found,
+            self._method.draws,
+            recipe.learn.min_advantage,
+            positives_only=self._method.positives_only,
+            seed=f"{recipe.seed}/{iteration}",
+        )
+        with clock("learning"):
+            learnt = self._learner.learn(lessons, rollouts, first, found.values, iteration)
+            self._method.after_iteration(self._policy)
+        return {
+            **{f"advantage/{name}": value for name, value in found.statistics.items() if value == value},
+            **{f"learn/{name}": value for name, value in learnt.items()},
+            "learn/lessons": float(len(lessons)),
+            **{f"judge/{status}": float(count) for status, count in table.counts.items()},
+            **{f"seconds/{name}": value for name, value in clock.seconds.items()},
+            "seconds/judging": table.judging_s,
+        }
+
+    def _draw(self, iteration: int) -> list[Session]:
+        """The sessions of all processes: epochs over the task, each in an order of its own."""
+        count, wanted = len(self._sessions), self._recipe.rollout.sessions
+        epoch, position = divmod(iteration, count // wanted)
+        order = list(range(count))
+        random.Random(f"sessions/{self._recipe.seed}/{epoch}").shuffle(order)
+        return list(iter_sessions(self._sessions.select(order[position * wanted : (position + 1) * wanted])))
+
+    def _roll_out(self, sessions: Sequence[Session], iteration: int) -> Rollouts[Trace]:
+        def sample(requests: Any, starts: Sequence[int]) -> Any:
+            return self._policy.sample(requests, self._spec.plan, starts, weights=self._method.sampled_by)
+
+        with self._accelerator.autocast():
+            return roll_out(sample, sessions, self._spec, iteration=iteration, on_turn=self._rewards.submit)
+
+    def _collected(self) -> RewardTable:
+        """Raises RewardOutage in every process if it does in one, so that none waits for another."""
+        table, fault = None, None
+        try:
+            table = self._rewards.collect()
+        except RewardOutage as outage:
+            fault = outage
+        if self._accelerator.num_processes > 1:
+            faults = torch.tensor([fault is not None], device=self._accelerator.device)
+            everyones = self._accelerator.gather(faults)
+            if fault is None and bool(everyones.any()):  # type: ignore[union-attr]
+                fault = RewardOutage("the judge of another process gave too few answers")
+        if fault is not None:
+            raise fault
+        assert table is not None
+        return table
+
+    def _everyones(self, table: RewardTable) -> tuple[Mapping[str, Tensor], Tensor]:
+        """Rewards of all processes' sessions, so that each process finds the same advantages."""
+        if self._accelerator.num_processes == 1:
+            return table.values, table.failed
+
+        def gathered(own: Tensor, blank: float) -> Tensor:
+            own = self._accelerator.pad_across_processes(own.to(self._accelerator.device), dim=2, pad_index=blank)  # type: ignore[arg-type]
+            return self._accelerator.gather(own).cpu()  # type: ignore[union-attr]
+
+        values = {name: gathered(table.values[name], torch.nan) for name in sorted(table.values)}
+        return values, gathered(table.failed.to(torch.uint8), 0).bool()
+
+
+def _method(recipe: RlRecipe) -> Method:
+    clip = recipe.advantages.clip
+    if recipe.nft is not None:
+        return Nft(recipe.nft, clip)
+    assert recipe.grpo is not None
+    return Grpo(recipe.grpo, recipe.rollout.sampling, clip)
+
+
+def _rewards(recipe: RlRecipe, task: TaskCard) -> Rewards:
+    source = judge_source(recipe.judge, task)
+    if source is None:
+        raise RunError(f"task {task.id!r} has no judge of its own; name one with --judge")
+    metrics = list(recipe.advantages.weights)
+    return Rewards(source.build(), metrics, known=source.metrics, limit=recipe.rollout.missing_limit)
+
+
+def _validation(
+    recipe: RlRecipe, card: EditorCard, policy: Policy, accelerator: Accelerator, work: Path
+) -> Validation | None:
+    if recipe.validation is None:
+        return None
+    folder = work / "validation"
+    return Validation(recipe.validation, card, policy.editor, folder, recipe.seed, lambda: accelerator.autocast())
+
+
+def _keep_in_checkpoints(accelerator: Accelerator, policy: Policy, learner: Learner, progress: Progress) -> None:
+    """What learns, its copies and its average; not the whole denoiser, of which a LoRA is a hundredth."""
+
+    def without_models(models: list[Any], *others: Any) -> None:
+        models.clear()
+        if len(others) == 2:  # when saving: (weights, folder)
+            others[0].clear()
+
+    accelerator.register_for_checkpointing(policy, learner.schedule, learner.ema, progress)
+    accelerator.register_save_state_pre_hook(without_models)
+    accelerator.register_load_state_pre_hook(without_models)
+
+
+class _Clock:
+    """Seconds by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        started = perf_counter()
+        yield
+        self.seconds[name] = perf_counter() - started

@@ -1,0 +1,79 @@
+"""A training's work folder: whose it is, its curve, its checkpoints."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from accelerate import Accelerator
+from pydantic import BaseModel
+
+from micebench.errors import RunError
+from micebench.store.keys import content_key
+
+Log = Callable[[int, dict[str, float]], None]
+
+
+def claim(work: Path, recipe: BaseModel) -> None:
+    """Note the recipe in the folder. Raises RunError if it belongs to another one."""
+    work.mkdir(parents=True, exist_ok=True)
+    path, said = work / "recipe.json", json.loads(recipe.model_dump_json())
+    if path.exists() and content_key(json.loads(path.read_text(encoding="utf-8"))) != content_key(said):
+        raise RunError(f"{work} holds a training run of another recipe; give another --out, or remove it")
+    path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def logger(work: Path, accelerator: Accelerator, show: Log | None) -> Log:
+    """Numbers of a step go to TensorBoard, to ``curve.jsonl`` and to `show`; from the main process alone."""
+
+    def log(step: int, numbers: Mapping[str, float]) -> None:
+        accelerator.log(dict(numbers), step=step)
+        if not accelerator.is_main_process:
+            return
+        with (work / "curve.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **{k: round(v, 6) for k, v in numbers.items()}}) + "\n")
+        if show is not None:
+            show(step, dict(numbers))
+
+    return log
+
+
+class Progress:
+    """Steps done; travels with the checkpoint."""
+
+    step = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.step = state["step"]
+
+
+def save_checkpoint(accelerator: Accelerator, folder: Path) -> None:
+    """Replace the checkpoint in `folder`; killed at any moment, the old or the new one is there, whole."""
+    new, old = folder.with_name(f"{folder.name}-new"), folder.with_name(f"{folder.name}-old")
+    if accelerator.is_main_process:
+        shutil.rmtree(new, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    accelerator.save_state(str(new))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    accelerator.wait_for_everyone()
+
+
+def load_checkpoint(accelerator: Accelerator, folder: Path) -> bool:
+    """Load the checkpoint in `folder`; False if there is none."""
+    new, old = folder.with_name(f"{folder.name}-new"), folder.with_name(f"{folder.name}-old")
+    if accelerator.is_main_process and not folder.exists() and old.exists():  # killed between the two renames
+        (new if new.exists() else old).rename(folder)
+    accelerator.wait_for_everyone()
+    if not folder.exists():
+        return False
+    accelerator.load_state(str(folder))
+    return True
