@@ -31,7 +31,9 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="where the run stays; else it is deleted")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="micebench-dry-") as folder, Opinions().running() as vlm:
-        result = dry_run(options.data, Path(folder), options.keep or Path(folder) / "run", vlm)
+        result = dry_run(
+            options.data, Path(folder), options.keep.resolve() if options.keep else Path(folder) / "run", vlm
+        )
     print(json.dumps(result))
 
 

@@ -6,6 +6,8 @@ import typer
 
 from micebench.cli import options
 
+_NO_VALUE = ("unparsed", "refused", "error")
+
 
 def run(
     model: options.Model,
@@ -74,6 +76,14 @@ def run(
         from micebench.report.terminal import print_run
 
         print_run(finished, Console())
+    unanswered = 0 if job.judge is None else _without_value(finished.summary()["coverage"])
+    if unanswered:
+        found_in = "".join(f" --cards {folder}" for folder in cards or ())
+        typer.echo(
+            f"the judge gave no value for {unanswered} verdict{'s' if unanswered > 1 else ''}, see Coverage; "
+            f"`micebench judge {job.out}{found_in} --retry-failed` asks again",
+            err=True,
+        )
     refusals, failures = finished.refusals(), finished.failures()
     if refusals:
         first = refusals[0]
@@ -91,3 +101,8 @@ def run(
             err=True,
         )
         raise typer.Exit(3)
+
+
+def _without_value(coverage: dict[str, dict[str, int]]) -> int:
+    """Verdicts that could have had a value."""
+    return sum(by_status.get(status, 0) for by_status in coverage.values() for status in _NO_VALUE)

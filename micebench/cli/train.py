@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from micebench.cli import options
+
 if TYPE_CHECKING:
     from micebench.train.workdir import Log
 
@@ -14,6 +16,7 @@ def train(
     model: Annotated[str | None, typer.Option(help="Editor to post-train.", show_default="the recipe's")] = None,
     task: Annotated[str | None, typer.Option(help="Training sessions.", show_default="the recipe's")] = None,
     judge: Annotated[str | None, typer.Option(help="Judge that rewards.", show_default="the task's")] = None,
+    weights: options.Weights = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the training task's release.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Iterations.", show_default="the recipe's")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Work folder.", show_default="training/ID")] = None,
@@ -34,7 +37,9 @@ def train(
 
       micebench train mt-editflow-nft --model kontext --out training/rl
 
-      accelerate launch -m micebench train mt-editflow-nft --model flux.1-kontext-dev --judge mice
+      micebench train mt-editflow-nft-lora --weights flux.1-kontext-dev/ --data mice/
+
+      accelerate launch -m micebench train mt-editflow-grpo-lora --data mice/
     """
     from importlib.util import find_spec
 
@@ -58,10 +63,11 @@ def train(
         console.print(f"{step:6d}  {one_line(numbers)}", highlight=False)
 
     rewarded = {"model": model, "task": task, "judge": judge, "iterations": iterations}
+    files = {"weights": weights, "data": data}
     if "rollout" in recipe_fields(path):
-        kept = _post_train(path, {**rewarded, "seed": seed}, out, data, device, show_rewards)
+        kept = _post_train(path, {**rewarded, "seed": seed}, out, files, device, show_rewards)
     else:
-        given = [f"--{name}" for name, value in {**rewarded, "data": data}.items() if value is not None]
+        given = [f"--{name}" for name, value in {**rewarded, **files}.items() if value is not None]
         if given:
             raise CardError(f"{', '.join(given)}: for post-training; recipe {recipe!r} trains from its own data")
         kept = _train(path, seed, out, device, show)
@@ -82,16 +88,18 @@ def _post_train(
     path: Path,
     changes: dict[str, str | int | None],
     out: Path | None,
-    data: Path | None,
+    files: dict[str, Path | None],
     device: str | None,
     show: "Log",
 ) -> Path:
+    from micebench.engine.weights import ModelFiles
     from micebench.rl.recipe import load_rl_recipe
     from micebench.rl.trainer import train_rl
 
     chosen = load_rl_recipe(path, changes)
     named = {name: changes[name] for name in ("model", "task", "judge", "seed")}
-    return train_rl(chosen, out or _work(chosen.id, **named), data=data, show=show, device=device)
+    work, given = out or _work(chosen.id, **named), ModelFiles(files["weights"])
+    return train_rl(chosen, work, files=given, data=files["data"], show=show, device=device)
 
 
 def _work(recipe: str, **options: str | int | None) -> Path:

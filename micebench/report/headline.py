@@ -60,6 +60,8 @@ def command(run: "Run") -> str:
     replayed = str(card.get("editor", "")).startswith("micebench.editors.replay:") and card.get("weights")
     model = f"replay:{card['weights']}" if replayed else manifest.model
     words = ["micebench", "run", "--model", model, "--task", manifest.task]
+    source = manifest.task_card.get("data") or {}
+    words += ["--data", "DIR"] if source.get("files") and not source.get("repo") else []  # wherever it lies
     words += ["--judge", manifest.judge] if manifest.judge else []
     words += ["--context", manifest.context, "--seed", str(manifest.seed)]
     words += ["--repeats", str(manifest.repeats)] if manifest.repeats > 1 else []

@@ -1,22 +1,26 @@
-"""Can a card's editor be learnt from as it is? Asked once, when it is loaded."""
+"""Can a card's editor be learnt from as it is? Asked of the card alone, then of the pipeline it loads."""
 
 import inspect
 from typing import Any
 
-from micebench.cards import EditorCard
-from micebench.editors.diffusers import PipelineOptions
+from micebench.cards import EditorCard, check_fields, resolve
+from micebench.editors.diffusers import DiffusersEditor, PipelineOptions
 from micebench.errors import CardError
 
 _DENOISERS = ("FluxTransformer2DModel", "Flux2Transformer2DModel", "QwenImageTransformer2DModel")
 """Transformers over a sequence of latent tokens, those to denoise first, whose arguments `traces` knows to keep."""
 
 
-def check_learnable(card: EditorCard, options: PipelineOptions, pipeline: Any, *, full: bool) -> None:
-    """Raises CardError, with the remedy, for what sampling does that learning could not repeat."""
+def check_card(card: EditorCard, *, full: bool) -> None:
+    """Raises CardError, with the remedy, for what can be seen before gigabytes are loaded.
+
+    Args:
+        full: all weights of the denoiser are to learn.
+    """
     where = f"model {card.id!r}"
-    denoiser = type(getattr(pipeline, "transformer", None)).__name__
-    if denoiser not in _DENOISERS:
-        raise CardError(f"{where}: {options.pipeline} cannot be trained; denoisers that can: {', '.join(_DENOISERS)}")
+    if resolve(card.editor, where=where) is not DiffusersEditor:
+        raise CardError(f"{where} cannot be trained: only diffusers pipelines can, and it is made by {card.editor}")
+    options = check_fields(card.options, PipelineOptions, where=f"{where}, options")
     if card.adapter is not None:
         raise CardError(f"{where}: training starts from weights without an adapter; leave `adapter` out")
     for name in ("offload", "compile"):
@@ -24,9 +28,18 @@ def check_learnable(card: EditorCard, options: PipelineOptions, pipeline: Any, *
             raise CardError(f"{where}, options.{name}: not while training; leave it out")
     if full and (options.quantization is not None or options.dtype != "float32"):
         raise CardError(
-            f"{where}, options.dtype: small steps are lost in {options.dtype} or quantized weights; "
-            "set float32 (autocast makes it fast), or train a LoRA"
+            f"{where}, options.dtype: small steps are lost in {options.dtype} or quantized weights; train a LoRA "
+            "(recipes mt-editflow-nft-lora and mt-editflow-grpo-lora, or `lora: {rank: 32}` in your own), or set "
+            "float32 (autocast makes it fast)"
         )
+
+
+def check_pipeline(card: EditorCard, options: PipelineOptions, pipeline: Any) -> None:
+    """Raises CardError, with the remedy, for what sampling does that learning could not repeat."""
+    where = f"model {card.id!r}"
+    denoiser = type(getattr(pipeline, "transformer", None)).__name__
+    if denoiser not in _DENOISERS:
+        raise CardError(f"{where}: {options.pipeline} cannot be trained; denoisers that can: {', '.join(_DENOISERS)}")
     if guided := _guidance(options, pipeline):
         raise CardError(
             f"{where}: {guided} calls the denoiser twice a step, and only one of the calls could be learnt from; "
@@ -35,7 +48,7 @@ def check_learnable(card: EditorCard, options: PipelineOptions, pipeline: Any, *
 
 
 _REMEDY = {
-    "true_cfg_scale": "set true_cfg_scale: 1.0 in options.call and leave negative_prompt out",
+    "true_cfg_scale": "set true_cfg_scale: 1.0 in options.call and leave negative_prompt out (in a recipe: null)",
     "guidance_scale": "set guidance_scale: 1.0 in options.call",
 }
 

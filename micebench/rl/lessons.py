@@ -40,15 +40,18 @@ class Batch:
     counts: bool = True
 
 
-def choose(found: Advantages, draws: int, least: float, *, positives_only: bool, seed: str) -> list[Lesson]:
+def choose(
+    found: Advantages, edited: Tensor, draws: int, least: float, *, positives_only: bool, seed: str
+) -> list[Lesson]:
     """Lessons of all processes in an order that each of them finds alike.
 
     Args:
+        edited: (S, G, T) bool, there is an edit; what is broadcast also stands where a session is over already.
         draws: lessons per edit.
         least: edits with |advantage| below it teach nothing and cost a forward pass.
         positives_only: only what was better than its group.
     """
-    worth = found.used & (found.values.abs() >= least) & (found.values != 0)
+    worth = found.used & edited & (found.values.abs() >= least) & (found.values != 0)
     if positives_only:
         worth &= found.values > 0
     places = [(int(s), int(g), int(t)) for s, g, t in worth.nonzero().tolist()]

@@ -14,7 +14,7 @@ import torch
 
 from micebench.cards import EditorCard
 from micebench.editors.base import Edited, EditRequest
-from micebench.rl.learnable import check_learnable
+from micebench.rl.learnable import check_card, check_pipeline
 from micebench.rl.lora import LoraOptions, LoraWeights
 from micebench.rl.recording import RecordingEditor
 from micebench.rl.samplers import SamplingPlan
@@ -52,9 +52,10 @@ class Policy:
         """
         if device is not None:
             card = card.model_copy(update={"options": {**card.options, "device": str(device)}})
+        check_card(card, full=lora is None)
         self.editor = RecordingEditor(card)
         pipeline: Any = self.editor.pipeline
-        check_learnable(card, self.editor.options, pipeline, full=lora is None)
+        check_pipeline(card, self.editor.options, pipeline)
         for part in pipeline.components.values():
             if isinstance(part, torch.nn.Module):
                 part.requires_grad_(False)

@@ -75,13 +75,16 @@ class RlRecipe(_Part):
     """Post-training of an editor with judges as rewards.
 
     The model's own card says context, prompt, size and precision; training samples as evaluation does, except for
-    what `rollout.sampling` changes.
+    what `options` and `rollout.sampling` change.
     """
 
     id: str
     description: str = ""
     seed: int = 0
     model: str
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="in place of the model card's options, e.g. a smaller resolution"
+    )
     task: str = Field(description="train sessions")
     judge: str | None = Field(default=None, description="gives the rewards; None: the task's own")
     iterations: int = Field(ge=1)

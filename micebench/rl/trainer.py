@@ -18,24 +18,27 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from micebench.cards import EditorCard, TaskCard, load_card
-from micebench.engine.setup import check_domain, judge_source
-from micebench.errors import RunError
+from micebench.cards import EditorCard, TaskCard
+from micebench.engine.setup import judge_source
+from micebench.engine.weights import NO_FILES, ModelFiles
+from micebench.errors import MicebenchError, RunError
 from micebench.rl.advantages import advantages
 from micebench.rl.grpo import Grpo
 from micebench.rl.learning import Learner, Method
 from micebench.rl.lessons import choose
 from micebench.rl.nft import Nft
 from micebench.rl.policy import Policy, Trace
+from micebench.rl.processes import join_processes, raise_together
 from micebench.rl.recipe import RlRecipe
 from micebench.rl.report import write_report
-from micebench.rl.rewards import RewardOutage, Rewards, RewardTable
+from micebench.rl.rewards import Rewards, RewardTable
 from micebench.rl.rollout import Rollouts, RolloutSpec, roll_out
 from micebench.rl.selection import Selection
+from micebench.rl.start import check_validation, claim_model, starting_model, training_sessions
 from micebench.rl.validation import Validation
 from micebench.sessions import Session
 from micebench.tasks.dataset import iter_sessions
-from micebench.tasks.load import load_task, load_task_card
+from micebench.tasks.load import load_task_card
 from micebench.train.workdir import Log, Progress, claim, load_checkpoint, logger, save_checkpoint
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ def train_rl(
     work: Path,
     *,
     card: EditorCard | None = None,
+    files: ModelFiles = NO_FILES,
     data: Path | None = None,
     show: Log | None = None,
     device: str | None = None,
@@ -55,7 +59,8 @@ def train_rl(
 
     Args:
         card: the editor; None: the recipe's model.
-        data: the training task's release folder, if it needs one.
+        files: weights to be loaded instead of those the card names.
+        data: the release folder of the training task (and of validation's), if it needs one.
         show: told (iteration, numbers) whenever something is logged.
         device: "cpu" keeps a machine's GPU out of it.
 
@@ -63,22 +68,19 @@ def train_rl(
         MicebenchError: what is wrong with recipe, card or data, in one line; `RewardOutage` if the judge fails too
             often. The same call goes on from the last checkpoint.
     """
-    accelerator = Accelerator(
-        mixed_precision=recipe.precision, cpu=device == "cpu", log_with="tensorboard", project_dir=work
-    )
-    if recipe.rollout.sessions % accelerator.num_processes:
-        raise RunError(
-            f"rollout.sessions is {recipe.rollout.sessions}; "
-            f"give a multiple of the {accelerator.num_processes} processes"
-        )
-    card = card or load_card(EditorCard, recipe.model)
+    accelerator = join_processes(recipe, work, device)
     task = load_task_card(recipe.task)
-    check_domain(task, card)
+    card, identity = starting_model(recipe, task, card, files)
+    check_validation(recipe, card)
+    sessions = training_sessions(recipe, task, data)
+    rewards = _rewards(recipe, task)
     if accelerator.is_main_process:
         claim(work, recipe)
+        claim_model(work, identity)
     accelerator.init_trackers("tensorboard")
     log = logger(work, accelerator, show)
     method = _method(recipe)
+    torch.manual_seed(recipe.seed)  # a LoRA starts at random
     policy = Policy(
         card, recipe.lora, copies=method.copies, device=accelerator.device, checkpointing=recipe.checkpointing
     )
@@ -86,9 +88,8 @@ def train_rl(
     progress = Progress()
     _keep_in_checkpoints(accelerator, policy, learner, progress)
     load_checkpoint(accelerator, work / "checkpoint")
-    rewards = _rewards(recipe, task)
-    iterate = Iteration(recipe, accelerator, card, load_task(task, data=data), policy, rewards, method, learner)
-    validation = _validation(recipe, card, policy, accelerator, work)
+    iterate = Iteration(recipe, accelerator, card, sessions, policy, rewards, method, learner)
+    validation = _validation(recipe, card, policy, accelerator, work, data)
     selection = Selection(accelerator, policy, learner.ema, validation, work)
     every = recipe.validation.every if recipe.validation else recipe.iterations
     try:
@@ -105,11 +106,12 @@ def train_rl(
                 save_checkpoint(accelerator, work / "checkpoint")
     finally:
         rewards.close()
-    accelerator.end_training()
     readings = selection.readings()
     if len(readings) > 1 and accelerator.is_main_process:
         write_report(recipe, work, readings)
-    return selection.result()
+    kept = selection.result()
+    accelerator.end_training()
+    return kept
 
 
 class Iteration:
@@ -148,9 +150,11 @@ class Iteration:
             rollouts = self._roll_out(self._draw(iteration)[first : first + each], iteration)
         with clock("waiting"):
             table = self._collected()
-        found = advantages(*self._everyones(table), recipe.advantages)
+        values, failed, edited = self._everyones(table, torch.from_numpy(rollouts.edited))
+        found = advantages(values, failed, recipe.advantages)
         lessons = choose(
             found,
+            edited,
             self._method.draws,
             recipe.learn.min_advantage,
             positives_only=self._method.positives_only,
@@ -184,33 +188,27 @@ class Iteration:
             return roll_out(sample, sessions, self._spec, iteration=iteration, on_turn=self._rewards.submit)
 
     def _collected(self) -> RewardTable:
-        """Raises RewardOutage in every process if it does in one, so that none waits for another."""
         table, fault = None, None
         try:
             table = self._rewards.collect()
-        except RewardOutage as outage:
-            fault = outage
-        if self._accelerator.num_processes > 1:
-            faults = torch.tensor([fault is not None], device=self._accelerator.device)
-            everyones = self._accelerator.gather(faults)
-            if fault is None and bool(everyones.any()):  # type: ignore[union-attr]
-                fault = RewardOutage("the judge of another process gave too few answers")
-        if fault is not None:
-            raise fault
+        except MicebenchError as error:
+            fault = error
+        raise_together(self._accelerator, fault)
         assert table is not None
         return table
 
-    def _everyones(self, table: RewardTable) -> tuple[Mapping[str, Tensor], Tensor]:
-        """Rewards of all processes' sessions, so that each process finds the same advantages."""
+    def _everyones(self, table: RewardTable, edited: Tensor) -> tuple[Mapping[str, Tensor], Tensor, Tensor]:
+        """Rewards, failures and edits of all processes' sessions, so that each finds the same advantages."""
         if self._accelerator.num_processes == 1:
-            return table.values, table.failed
+            return table.values, table.failed, edited
 
         def gathered(own: Tensor, blank: float) -> Tensor:
             own = self._accelerator.pad_across_processes(own.to(self._accelerator.device), dim=2, pad_index=blank)  # type: ignore[arg-type]
             return self._accelerator.gather(own).cpu()  # type: ignore[union-attr]
 
         values = {name: gathered(table.values[name], torch.nan) for name in sorted(table.values)}
-        return values, gathered(table.failed.to(torch.uint8), 0).bool()
+        masks = (gathered(mask.to(torch.uint8), 0).bool() for mask in (table.failed, edited))
+        return values, next(masks), next(masks)
 
 
 def _method(recipe: RlRecipe) -> Method:
@@ -230,12 +228,13 @@ def _rewards(recipe: RlRecipe, task: TaskCard) -> Rewards:
 
 
 def _validation(
-    recipe: RlRecipe, card: EditorCard, policy: Policy, accelerator: Accelerator, work: Path
+    recipe: RlRecipe, card: EditorCard, policy: Policy, accelerator: Accelerator, work: Path, data: Path | None
 ) -> Validation | None:
     if recipe.validation is None:
         return None
-    folder = work / "validation"
-    return Validation(recipe.validation, card, policy.editor, folder, recipe.seed, lambda: accelerator.autocast())
+    folder, seed = work / "validation", recipe.seed
+    data = data if load_task_card(recipe.validation.task).data is not None else None
+    return Validation(recipe.validation, card, policy.editor, folder, seed, lambda: accelerator.autocast(), data)
 
 
 def _keep_in_checkpoints(accelerator: Accelerator, policy: Policy, learner: Learner, progress: Progress) -> None:

@@ -50,8 +50,9 @@ class Validation:
         folder: Path,
         seed: int,
         around: Callable[[], AbstractContextManager[Any]],
+        data: Path | None = None,
     ) -> None:
-        self._recipe, self._card, self._folder, self._seed = recipe, card, folder, seed
+        self._recipe, self._card, self._folder, self._seed, self._data = recipe, card, folder, seed, data
         self._editor = _Within(editor, around)
 
     def read(self, iteration: int) -> Reading:
@@ -64,6 +65,7 @@ class Validation:
             self._editor,
             judge=self._recipe.judge,
             out=self._run(iteration),
+            data=self._data,
             limit=self._recipe.limit,
             context=self._card.context,
             batch=self._card.batch,

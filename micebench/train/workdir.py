@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from accelerate import Accelerator
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from micebench.errors import RunError
 from micebench.store.keys import content_key
@@ -18,9 +18,18 @@ def claim(work: Path, recipe: BaseModel) -> None:
     """Note the recipe in the folder. Raises RunError if it belongs to another one."""
     work.mkdir(parents=True, exist_ok=True)
     path, said = work / "recipe.json", json.loads(recipe.model_dump_json())
-    if path.exists() and content_key(json.loads(path.read_text(encoding="utf-8"))) != content_key(said):
+    if path.exists() and content_key(_said(type(recipe), path)) != content_key(said):
         raise RunError(f"{work} holds a training run of another recipe; give another --out, or remove it")
     path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def _said(kind: type[BaseModel], path: Path) -> object:
+    """What a noted recipe says today: a field that recipes have gained since is at its default."""
+    noted = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(kind.model_validate(noted).model_dump_json())
+    except ValidationError:  # a field that is gone
+        return noted
 
 
 def logger(work: Path, accelerator: Accelerator, show: Log | None) -> Log:

@@ -274,3 +274,5 @@ def test_other_tasks_have_no_such_table(micebench: Any, tmp_path: Path) -> None:
     cells = from_csv(table)
     assert cells["overall", "Overall", "turn 3"]["value"] == "100.0"
     assert cells["edit-types", "subject_add", "all turns"]["of"] != ""
+    both = CliRunner().invoke(build_app(), ["report", str(tmp_path / "run"), "--csv", "--json"])
+    assert both.exit_code == 2

@@ -1,0 +1,92 @@
+"""What a training starts from: a model, sessions, and held-out ones; checked before anything large is loaded."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from micebench.cards import EditorCard, TaskCard, load_card
+from micebench.engine.setup import check_domain, judge_source
+from micebench.engine.weights import ModelFiles, card_identity, is_saved_pipeline, place, saved_pipeline_card
+from micebench.errors import CardError, RunError
+from micebench.rl.learnable import check_card
+from micebench.rl.recipe import RlRecipe
+from micebench.tasks.load import load_task, load_task_card
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def starting_model(
+    recipe: RlRecipe, task: TaskCard, card: EditorCard | None, files: ModelFiles
+) -> tuple[EditorCard, str]:
+    """The model's card with the recipe's options and with files given by hand, and the hash of what it stands for.
+
+    Args:
+        card: in place of the recipe's model: a card's id or file, or the folder of a saved pipeline.
+
+    Raises:
+        CardError: no such model, one that cannot be trained so, or not on these sessions; with the remedy.
+    """
+    if card is None and is_saved_pipeline(recipe.model):
+        card = saved_pipeline_card(Path(recipe.model), task.domain)
+    card = card or load_card(EditorCard, recipe.model)
+    card = card.model_copy(update={"options": _changed(card.options, recipe.options)})
+    if card.domain == "photo" and task.domain == "mini":
+        method = "nft" if recipe.nft else "grpo"
+        raise CardError(
+            f"recipe {recipe.id!r} trains on rendered scenes (task {task.id!r}), and {card.id!r} edits photographs: "
+            f"take a recipe for such editors, e.g. mt-editflow-{method}-lora, or name sessions with --task"
+        )
+    check_domain(task, card)
+    check_card(card, full=recipe.lora is None)
+    _, placed = place(card, files)
+    return placed, card_identity(card, placed)
+
+
+def claim_model(work: Path, identity: str) -> None:
+    """Note the model in the work folder. Raises RunError if the training there started from another one."""
+    path = work / "model.json"
+    if path.exists() and json.loads(path.read_text(encoding="utf-8"))["identity"] != identity:
+        raise RunError(f"{work} holds a training of another model, or of other weights; give another --out")
+    path.write_text(json.dumps({"identity": identity}) + "\n", encoding="utf-8")
+
+
+def training_sessions(recipe: RlRecipe, task: TaskCard, data: Path | None) -> "Dataset":
+    """The sessions to train on: those of the task, without those that validation holds out of it.
+
+    Raises:
+        CardError: validation leaves none of them.
+        DataError: as `load_task`.
+    """
+    sessions, held_out = load_task(task, data=data), recipe.validation
+    if held_out is None or held_out.task != recipe.task:
+        return sessions
+    if held_out.limit is None or held_out.limit >= len(sessions):
+        raise CardError(
+            f"recipe {recipe.id!r}, validation.limit: {held_out.task!r} is trained on too; say how many of its "
+            f"{len(sessions)} sessions are held out"
+        )
+    images = sessions["image_path"]
+    seen = set(images[: held_out.limit])
+    return sessions.select([n for n in range(held_out.limit, len(sessions)) if images[n] not in seen])
+
+
+def check_validation(recipe: RlRecipe, card: EditorCard) -> None:
+    """Raises CardError if the held-out sessions or their judge cannot say which checkpoint is the best."""
+    if recipe.validation is None:
+        return
+    task = load_task_card(recipe.validation.task)
+    check_domain(task, card)
+    judge = judge_source(recipe.validation.judge, task)
+    if judge is None or "IF" not in judge.metrics or not {"CC.object", "CC.background"} & set(judge.metrics):
+        said = "none" if judge is None else repr(judge.id)
+        raise CardError(
+            f"recipe {recipe.id!r}, validation.judge: checkpoints are chosen by the overall score, of IF and CC; "
+            f"{said} does not measure both"
+        )
+
+
+def _changed(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A card's options with a recipe's in their places; arguments of the call one by one."""
+    call = {**options.get("call", {}), **changes.get("call", {})}
+    return {**options, **changes, **({"call": call} if call else {})}

@@ -1,0 +1,156 @@
+"""Several processes share an iteration's sessions, and learn what one would: to float rounding, whoever has what.
+
+The sessions have one, three, one and two turns, so that the processes differ in the length of what they roll out; the
+batches are so small that in many optimizer steps one of them has nothing to learn from.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+pytest.importorskip("peft")
+pytest.importorskip("accelerate")
+pytest.importorskip("tensorboard")
+
+from micebench.rl.recipe import load_rl_recipe  # noqa: E402
+from micebench.rl.trainer import train_rl  # noqa: E402
+from tests.rl.photographs import write_judge, write_model, write_recipe, write_sessions  # noqa: E402
+
+TOLERANCE = 1e-3
+"""Largest difference of a weight between the two trainings, as a share of the largest move of any weight: sums in
+another order differ by 1e-7 of a gradient, which AdamW magnifies where gradients are nearly zero."""
+
+WORKER = """
+import json, os, sys
+from accelerate.state import AcceleratorState
+from micebench.cli import build_app, main
+
+*commands, last = json.loads(sys.argv[1])
+for command in commands:
+    build_app()(command, standalone_mode=False)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    os.environ["MASTER_PORT"] = str(int(os.environ["MASTER_PORT"]) + 1)
+sys.argv[1:] = last
+main()
+"""
+
+CASES = {
+    "nft": {"lora": {"rank": 4, "alpha": 8}, "learn_batch": 1},
+    "grpo": {"lora": None, "learn_batch": 3},
+}
+"""A LoRA and all weights; at most one, and at most three edits per optimizer step."""
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def launch(processes: int, commands: list[list[str]]) -> list[tuple[int, str]]:
+    """Exit code and standard error of each process, as accelerate and torchrun start them."""
+    port, run = free_port(), []
+    for rank in range(processes):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+        place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
+        run.append(
+            subprocess.Popen(
+                [sys.executable, "-c", WORKER, json.dumps(commands)],
+                env={**os.environ, **{name: str(value) for name, value in place.items()}},
+                cwd=Path(__file__).resolve().parents[2],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    try:
+        said = [process.communicate(timeout=900)[1] for process in run]
+    finally:
+        for process in run:
+            process.kill()
+    return [(process.returncode, text) for process, text in zip(run, said, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_card, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    write_sessions(folder, turns=(1, 3, 1, 2))
+    write_judge(folder)
+    write_judge(folder, "down", down=["s1"])
+    write_model(folder, tiny_card(steps=3, max_batch=4))
+    for method, case in CASES.items():
+        write(folder, method, method, **case)
+    write(folder, "outage", "nft", **CASES["nft"], judge=str(folder / "judges" / "down" / "judge.yaml"))
+    return folder
+
+
+def write(folder, name, method, *, learn_batch, lora, **changes):
+    learn = {"lr": 1e-3, "batch": learn_batch, "micro": 2, "warmup": 2, "min_advantage": 0.0, "ema": 0.5}
+    rollout = {"sessions": 4, "group": 2, "sampling": {"kind": "cps", "window": 2} if method == "grpo" else {}}
+    write_recipe(folder, name, method, lora=lora, learn=learn, rollout=rollout, **changes)
+
+
+def recipe_of(folder, name):
+    return folder / "recipes" / f"{name}.yaml"
+
+
+@pytest.fixture(scope="module")
+def two(folder):
+    """Both methods, then a judge that is down for one session: what each process said in the end."""
+
+    def command(name):
+        work, data = str(folder / f"two-{name}"), str(folder / "data")
+        return ["train", str(recipe_of(folder, name)), "--data", data, "--device", "cpu", "--out", work]
+
+    return launch(2, [command(name) for name in (*CASES, "outage")])
+
+
+def trained(work):
+    """Every tensor that has learnt, in float32, and the average that is kept."""
+    saved = torch.load(work / "checkpoint" / "custom_checkpoint_0.pkl", weights_only=True)
+    average = torch.load(work / "checkpoint" / "custom_checkpoint_2.pkl", weights_only=True)["shadow_params"]
+    return {**saved["current"], **{f"average {number}": tensor for number, tensor in enumerate(average)}}
+
+
+@pytest.mark.parametrize("method", CASES)
+def test_they_learn_the_same(folder, two, method):
+    assert [code for code, _ in two] == [1, 1], two  # the last command fails, see below; nothing before it
+    starts = {}
+
+    def remember(step, numbers):
+        starts.setdefault(step, numbers)
+
+    recipe = load_rl_recipe(recipe_of(folder, method))
+    train_rl(recipe, folder / f"one-{method}", data=folder / "data", show=remember, device="cpu")
+    ours, theirs = trained(folder / f"one-{method}"), trained(folder / f"two-{method}")
+    assert ours.keys() == theirs.keys()
+    still = trained(untrained(folder, method))
+    moved = max((ours[name] - still[name]).abs().max().item() for name in ours)
+    apart = max((ours[name] - theirs[name]).abs().max().item() for name in ours)
+    assert moved > 1e-4
+    assert apart < TOLERANCE * moved
+
+
+def untrained(folder, method):
+    """The work folder of the same training with a learning rate of next to nothing."""
+    recipe = load_rl_recipe(recipe_of(folder, method))
+    slow = recipe.model_copy(update={"learn": recipe.learn.model_copy(update={"lr": 1e-12}), "iterations": 1})
+    train_rl(slow, folder / f"still-{method}", data=folder / "data", device="cpu")
+    return folder / f"still-{method}"
+
+
+def test_a_judge_that_is_down_for_one_stops_both(folder, two):
+    """In the process that has the session the reason stands, in the other that there is one; one line each."""
+    ends = sorted(text.strip().splitlines()[-1] for _, text in two)
+    assert ends[0] == "error: another process has stopped, for the reason it names"
+    assert ends[1].startswith("error: ")
+    assert "503 Service Unavailable" in ends[1]
+    assert "Traceback" not in two[0][1] + two[1][1]
+    assert not (folder / "two-outage" / "checkpoint").exists()
