@@ -197,7 +197,7 @@ def test_a_run_with_a_failing_server_finishes_and_can_be_completed(tmp_path: Pat
 @pytest.mark.parametrize(
     ("models", "line"),
     [
-        (sends(401, b"{}"), "wants an API key; put it into the variable MICEBENCH_VLM_KEY"),
+        (sends(401, b"{}"), "put a valid API key into the variable MICEBENCH_VLM_KEY"),
         (sends(200, b'{"data": [{"id": "other"}]}'), "does not serve 'tiny'; it serves other"),
         (sends(500, b""), "does not answer"),
     ],

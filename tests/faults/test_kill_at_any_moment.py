@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -82,7 +81,7 @@ def test_thirty_kills_leave_no_trace(tmp_path: Path, processes: ForkServerContex
             attempts += 1
             process = processes.Process(target=command, args=(str(tmp_path), name))
             process.start()
-            if attempts <= KILLS:  # somewhere in each fifth of what is to be written, the first kill from the very start
+            if attempts <= KILLS:  # somewhere in each fifth of what is to be written, the first from the very start
                 aim = total * (attempts - 1 + moments.random()) / KILLS
                 while process.is_alive() and written(run) < aim:
                     time.sleep(0.001)

@@ -21,6 +21,7 @@ from tests.toy import Painter, toy_cards
 
 EDITS = 17  # of the toy's six sessions
 NO_KEY = Reply({"error": {"message": "Incorrect API key provided"}}, status=401)
+NO_CREDIT = Reply({"error": {"type": "insufficient_quota", "message": "You exceeded your quota"}}, status=429)
 BLOCKED = Reply({"error": {"code": "content_policy_violation", "message": "no"}}, status=403)
 
 
@@ -84,8 +85,9 @@ def in_folder(path: Path) -> Run:
             "Check it, and A_URL or options.base_url; *",
         ),
         (Reply(b"", status=403), {"key_env": "A_KEY"}, "HTTP 403: no reason given; *A_KEY*"),
+        (NO_CREDIT, {}, "HTTP 429: *You exceeded your quota*; the account has no credit left; *goes on"),
     ],
-    ids=["wrong key", "no key", "no model", "forbidden"],
+    ids=["wrong key", "no key", "no model", "forbidden", "no credit"],
 )
 def test_the_line_names_what_to_mend(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: Reply, options: dict[str, Any], line: str
@@ -101,8 +103,9 @@ def test_the_line_names_what_to_mend(
     assert list(in_folder(tmp_path / "run").edits()) == [], "no session has failed"
 
 
-def test_what_was_made_is_kept_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    shop = Shop(7, NO_KEY)
+@pytest.mark.parametrize("closed", [NO_KEY, NO_CREDIT], ids=["wrong key", "no credit"])
+def test_what_was_made_is_kept_and_the_same_command_goes_on(tmp_path: Path, closed: Reply) -> None:
+    shop = Shop(7, closed)
     with serving(shop) as server:
         cards = remote(tmp_path / "cards", server.url)
         turned_away(cards, tmp_path / "run")
@@ -171,6 +174,7 @@ def test_a_judge_that_is_turned_away_keeps_its_verdicts(tmp_path: Path) -> None:
         for act, line in (
             (sends(401, b"{}"), "judge 'asking'.*put a valid API key into the variable MICEBENCH_VLM_KEY"),
             (sends(404, b"{}"), "judge 'asking'.*is vlm.model, 'tiny', served there\\? Check it, and vlm.url"),
+            (sends(429, b'{"error": {"code": "insufficient_quota"}}'), "HTTP 429.*the account has no credit left"),
         ):
             closed[0], before = act, len(server.bodies)
             with pytest.raises(EndpointError, match=line) as error:
