@@ -21,7 +21,7 @@ from micebench.errors import CardError, one_line
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 _BAD_KEY = (b"API_KEY_INVALID", b"invalid_api_key")  # said with a 400 by some, Gemini for one
 _NO_MODEL = b"model_not_found"
-_OUT_OF_CREDIT = b"insufficient_quota"  # a 429 of OpenAI and its likes that no waiting mends
+_OUT_OF_CREDIT = b"insufficient_quota"  # said with a 429 by OpenAI and its likes; no waiting mends it
 _CONNECT_S = 15.0
 _SHOWN = 300
 _SECRET = 8  # characters; shorter is a dummy, and too likely to occur in an image's base64
@@ -55,7 +55,7 @@ class Answer:
     """What the server finally said: a success, or a no that asking again would not change.
 
     Attributes:
-        status: HTTP status; never one of those that pass by themselves (429, 5xx ...).
+        status: HTTP status; one of those that pass by themselves (429, 5xx ...) only if the account is empty.
         attempts: calls made.
         latency_s: seconds from the first attempt to the end of the answer, waiting included.
     """
@@ -157,8 +157,9 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """Host and port, for messages."""
-        return httpx2.URL(self.base_url).netloc.decode()
+        """The base URL without user, password and query, for messages."""
+        url = httpx2.URL(self.base_url)
+        return f"{url.scheme}://{url.netloc.decode()}{url.path}"
 
     def post(
         self,
@@ -235,12 +236,9 @@ class Endpoint:
             said = said.replace(self._secret, b"***")
         if self._json_only and response.is_success and not _is_json(said):
             return _Trouble(f"an answer that is not JSON: {_excerpt(said)}", status)
-        if status not in _PASSING:
+        if status not in _PASSING or _OUT_OF_CREDIT in said:
             return status, said
-        what = f"HTTP {status}: {_excerpt(said)}".rstrip(": ")
-        if _OUT_OF_CREDIT in said:
-            return _Trouble(what, status, passing=False)
-        return _Trouble(what, status, retry_after(response.headers))
+        return _Trouble(f"HTTP {status}: {_excerpt(said)}".rstrip(": "), status, retry_after(response.headers))
 
     def _welcome(self, at: float, deadline: float) -> bool:
         """Wait until `at`, and for as long as the server wants; False, at once, if that is beyond the deadline."""
@@ -278,11 +276,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def turned_away(answer: Answer, *, key: str, model: str) -> str:
     """Why the server will answer no call at all, in one line with its remedy; "" if this no is the call's own.
 
+    An account without credit is such a reason, too.
+
     Args:
         key: what to do about an API key that is not accepted (401, 403).
         model: what to do about a model, or a path, that is not there (404).
     """
-    if answer.status in (401, 403) or any(word in answer.body for word in _BAD_KEY):
+    if _OUT_OF_CREDIT in answer.body:
+        remedy = "the account has no credit left; top it up, or raise its limit"
+    elif answer.status in (401, 403) or any(word in answer.body for word in _BAD_KEY):
         remedy = key
     elif answer.status == 404 or _NO_MODEL in answer.body:
         remedy = model

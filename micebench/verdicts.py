@@ -50,8 +50,9 @@ MeasureName = Literal[
 ]  # fmt: skip
 """Similarities in [0, 1] that a judge may measure beside the metrics; 1 = the same, for distances too.
 
-source, previous, target: compared with the source image, the image before this turn (turn 1: the source), the
-turn's reference image. How each is brought to [0, 1], and what it compares: `micebench.judges.perceptual.scales`.
+source, previous, target: compared with the source image, the image before this turn (turn 1, and in context
+`composed` always: the source), the turn's reference image. How each is brought to [0, 1], and what it compares:
+`micebench.judges.perceptual.scales`.
 """
 MEASURES: tuple[MeasureName, ...] = get_args(MeasureName)
 

@@ -37,6 +37,7 @@ def run(
     The same command again resumes where it stopped, and retries what failed. What the model refused stays
     refused.
     Exit code 3: finished, but some sessions failed.
+    With `--judge none` it only edits; `micebench judge` judges later, when a judge's server has the GPU, say.
 
     Examples:
 
@@ -67,7 +68,8 @@ def run(
     with resumable(), ProgressDisplay(errors) as progress:
         finished = execute(job, None if quiet else progress)
     if job.judge is None:
-        typer.echo(f"task {job.task.id!r} has no judge of its own; run: micebench judge {job.out} --judge NAME")
+        why = f"task {job.task.id!r} has no judge of its own" if judge is None else "the edits are not judged"
+        typer.echo(f"{why}; run: micebench judge {job.out} --judge {job.task.judge or 'NAME'}")
     elif not no_report:
         from micebench.report.html import write_report
 

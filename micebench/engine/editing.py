@@ -85,6 +85,11 @@ def open_edits(index: EditIndex, row: int) -> int:
     return sum(index.state(row, turn) != OK for turn in index.wanted(row))
 
 
+def anything_to_edit(index: EditIndex, *, retry_refused: bool) -> bool:
+    """Whether `edit_missing` would ask the editor, as far as the journals say."""
+    return (retry_refused and bool(index.refusals)) or any(open_edits(index, row) for row in range(index.rows))
+
+
 def chunks(index: EditIndex, blobs: Blobs, batch: int) -> Iterator[list[Chain]]:
     """Unfinished sessions, `batch` rows of the run at a time; a resumed run meets the same chunks."""
     for first in range(0, index.rows, batch):

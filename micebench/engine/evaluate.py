@@ -8,7 +8,7 @@ from pathlib import Path
 from micebench.cards import EditorCard, JudgeCard, TaskCard
 from micebench.editors.base import Editor
 from micebench.engine.alongside import Alongside
-from micebench.engine.editing import edit_missing
+from micebench.engine.editing import anything_to_edit, edit_missing
 from micebench.engine.job import Job, Options, check_resumable, judge_fields, make_job
 from micebench.engine.judging import Judging
 from micebench.engine.progress import Progress, silent
@@ -46,7 +46,7 @@ def evaluate(
         task: card id, path of a card, or card.
         editor: card id, ``module:Class``, card, or any object with a method ``edit`` (see `Editor`).
         out: run directory; None: ``runs/<task>--<model>`` in the current directory.
-        judge: card id, card, or any object with a method ``judge``; None: the task's own.
+        judge: card id, card, or any object with a method ``judge``; None: the task's own; ``"none"``: edit only.
         data: the release's folder, for tasks that need one.
         limit: only the first so many sessions.
         seed: base seed; each edit has its own, derived from it.
@@ -96,6 +96,8 @@ def execute(job: Job, progress: Progress | None = None) -> Run:
                 partial(report, "edits"),
                 partial(report, "verdicts"),
             )
+            if job.judge is not None and anything_to_edit(edits, retry_refused=job.options.retry_refused):
+                _look_for(job.judge)  # without edits the judging comes next, and finds out by itself
             if job.judge is None:
                 with log.timed("edits"):
                     edit_missing(job, run, edits, edit_tick)
@@ -116,6 +118,13 @@ def execute(job: Job, progress: Progress | None = None) -> Run:
                     derive(run, manifest, opened.verdict_index())
             log.event("end")
     return opened
+
+
+def _look_for(judge: JudgeSource) -> None:
+    try:
+        judge.probe()
+    except CardError as error:
+        raise CardError(f"{error}; to edit now and judge later, give --judge none") from error
 
 
 def judge(
@@ -188,10 +197,11 @@ def _recorded_judge(manifest: Manifest, task: TaskCard, path: Path, cards: Seque
 
 
 def _settle_manifest(job: Job, run: RunDir, n_sessions: int) -> Manifest:
-    """Write the manifest of a new run; of an old one, keep it and note the judge to be shown."""
+    """Write the manifest of a new run; of an old one, keep it and note the judge to be shown, if there is one."""
     there, wanted = check_resumable(job, n_sessions), job.manifest(n_sessions)
     if there is not None:
-        wanted = there.model_copy(update=judge_fields(job.judge, there.context, there.turns))
+        asked = judge_fields(job.judge, there.context, there.turns) if job.judge is not None else {}
+        wanted = there.model_copy(update=asked)
     if wanted != there:
         write_manifest(run, wanted)
     return wanted

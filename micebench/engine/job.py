@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import datasets
 
 
+NO_JUDGE = "none"
+"""Named as the judge: edit only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to run; the first five are part of the run's identity.
@@ -142,7 +146,7 @@ def make_job(
     options.check()
     card = task if isinstance(task, TaskCard) else load_card(TaskCard, task, options.cards)
     chosen = editor_source(editor, card, options.cards, options.context, options.files)
-    scorer = judge_source(judge, card, options.cards)
+    scorer = None if judge == NO_JUDGE else judge_source(judge, card, options.cards)
     return Job(card, chosen, scorer, options, Path(out) if out else _default_out(card, chosen, options))
 
 
@@ -182,15 +186,14 @@ def check_resumable(job: Job, n_sessions: int | None = None) -> Manifest | None:
 
 
 def _check_judge(job: Job, run: RunDir, there: Manifest) -> None:
-    """A run may be shown by another judge, once `micebench judge` has been asked to add it."""
-    judge = job.judge
-    asked, identity = (judge.id, judge.identity) if judge else (None, None)
-    if (there.judge, there.judge_hash) == (asked, identity):
+    """A run may be shown by another judge, once `micebench judge` has been asked to add it; any may be edited on."""
+    if job.judge is None:
         return
-    if asked is not None and identity is not None and run.verdicts(asked, identity).exists():
+    asked, identity = job.judge.id, job.judge.identity
+    if (there.judge, there.judge_hash) == (asked, identity) or run.verdicts(asked, identity).exists():
         return
     what = "the judge card has changed since" if there.judge == asked else f"its judge is {there.judge!r}"
     raise RunError(
-        f"{job.out} holds another run: {what}; to judge the same edits by {asked or 'another judge'!r}, run "
-        f"`micebench judge {job.out} --judge {asked or 'NAME'}`, or start a new run with another --out"
+        f"{job.out} holds another run: {what}; to judge the same edits by {asked!r}, run "
+        f"`micebench judge {job.out} --judge {asked}`, or start a new run with another --out"
     )

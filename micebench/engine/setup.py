@@ -24,6 +24,7 @@ from micebench.engine.weights import (
 )
 from micebench.errors import CardError
 from micebench.judges.base import Judge
+from micebench.judges.probing import probe
 from micebench.verdicts import MEASURES, METRICS
 
 Context = Literal["last", "history", "composed"]
@@ -91,6 +92,11 @@ class JudgeSource:
         assert self.card is not None
         judge = resolve(self.card.judge, where=f"judge {self.id!r}")(self.card)
         return cast(Judge, _with_method(judge, "judge", "a judge"))
+
+    def probe(self) -> None:
+        """Look for the servers that the judge would ask. Raises CardError: one is not there, or lets us not in."""
+        if self.instance is None and self.card is not None:
+            probe(self.card)
 
 
 def editor_source(

@@ -8,7 +8,7 @@ from micebench.cards import JudgeCard, check_fields
 from micebench.errors import CardError
 from micebench.judges.asking import total_usage
 from micebench.judges.components.base import Reply
-from micebench.judges.members import Member, build_member
+from micebench.judges.members import Member, build_member, probe_member
 from micebench.verdicts import Question, Status, Verdict
 
 _GRAVEST = (Status.ERROR, Status.REFUSED, Status.UNPARSED, Status.INVALID_ANNOTATION, Status.NOT_APPLICABLE)
@@ -40,6 +40,12 @@ class EnsembleJudge:
         if self._require > len(self._names):
             raise CardError(f"judge {card.id!r}: requires {self._require} of {len(self._names)} members")
         self._members = [build_member(card, member) for member in options.members]
+
+    @classmethod
+    def probe(cls, card: JudgeCard) -> None:
+        """Probes every member. Raises CardError."""
+        for member in check_fields(card.options, EnsembleOptions, where=f"judge {card.id!r}, options").members:
+            probe_member(card, member)
 
     def judge(self, questions: Sequence[Question]) -> list[Verdict]:
         """One verdict per question, in order."""

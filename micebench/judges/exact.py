@@ -30,6 +30,9 @@ class ExactJudge:
     for the object(s) edited in each turn and spread to nothing else in that turn (removals and background
     changes are exempt; a tint over everything satisfies nothing); in cu sessions the edited object is the one
     the pronoun meant. Stricter than MICE-Bench in one point: what an earlier turn made must still stand.
+
+    The state before turn k is what image k-1 shows, in context `composed` too: the source lacks what earlier
+    instructions made and later ones name.
     """
 
     def __init__(self, card: JudgeCard) -> None:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from micebench.cards import JudgeCard, load_card, resolve
 from micebench.errors import CardError
 from micebench.judges.base import Judge
+from micebench.judges.probing import probe
 
 
 class Member(BaseModel):
@@ -24,6 +25,16 @@ def build_member(card: JudgeCard, member: Member) -> Judge:
     Raises:
         CardError: unknown, of another version or domain, not asked all of `card`'s metrics.
     """
+    found = _card_of(card, member)
+    return cast(Judge, resolve(found.judge, where=f"judge {card.id!r}: member {member.judge!r}")(found))
+
+
+def probe_member(card: JudgeCard, member: Member) -> None:
+    """Whether that judge could be made, as far as that shows without weights. Raises CardError as `build_member`."""
+    probe(_card_of(card, member))
+
+
+def _card_of(card: JudgeCard, member: Member) -> JudgeCard:
     where = f"judge {card.id!r}: member {member.judge!r}"
     beside = (card.folder.parent.parent,) if card.folder else ()
     found = load_card(JudgeCard, member.judge, beside)
@@ -34,4 +45,4 @@ def build_member(card: JudgeCard, member: Member) -> Judge:
     lacking = [metric for metric in card.metrics if metric not in found.metrics]
     if lacking:
         raise CardError(f"{where} is not asked about {lacking[0]}; take it out of metrics")
-    return cast(Judge, resolve(found.judge, where=where)(found))
+    return found

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from micebench.cards import JudgeCard, check_fields
-from micebench.judges.members import Member, build_member
+from micebench.judges.members import Member, build_member, probe_member
 from micebench.store.keys import derive_seed
 from micebench.verdicts import MeasureName, MetricName, Question, Status, Verdict
 
@@ -60,6 +60,11 @@ class NoisyJudge:
         """Builds the judge it asks. Raises CardError: unknown, of another version, not asked the same metrics."""
         self._options = check_fields(card.options, NoisyOptions, where=f"judge {card.id!r}, options")
         self._judge = build_member(card, self._options)
+
+    @classmethod
+    def probe(cls, card: JudgeCard) -> None:
+        """Probes the judge it asks. Raises CardError."""
+        probe_member(card, check_fields(card.options, NoisyOptions, where=f"judge {card.id!r}, options"))
 
     def judge(self, questions: Sequence[Question]) -> list[Verdict]:
         """One verdict per question, in order."""

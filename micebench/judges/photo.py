@@ -12,7 +12,7 @@ from micebench.judges.asker import Asker, AskingRules
 from micebench.judges.asking import Check
 from micebench.judges.awareness import AwarenessRules, awareness
 from micebench.judges.components.base import Components
-from micebench.judges.components.build import build
+from micebench.judges.components.build import build, probe_vlm
 from micebench.judges.consistency import ConsistencyRules, consistency
 from micebench.judges.following import FollowingRules, follow
 from micebench.judges.prompts import Prompts
@@ -61,6 +61,11 @@ class PhotoJudge(WalkingJudge):
         _check_asking(options, kinds, where)
         said = {part: getattr(options, part) for part in ("vlm", "reader", "detector", "features")}
         super().__init__(components or build(card, said))
+
+    @classmethod
+    def probe(cls, card: JudgeCard) -> None:
+        """Raises CardError: options that do not fit, or a VLM server that cannot be asked."""
+        probe_vlm(card, check_fields(card.options, PhotoOptions, where=f"judge {card.id!r}, options").vlm)
 
     def checks(self, questions: Sequence[Question]) -> Iterator[tuple[Check, list[int]]]:
         by_kind: dict[str, list[int]] = {}

@@ -24,7 +24,7 @@ from micebench.judges.answers import Unreadable, after_thinking
 from micebench.judges.asker import Asker, AskingRules
 from micebench.judges.asking import Check, Unanswered, said_verbatim
 from micebench.judges.components.base import Components, Reply, Request
-from micebench.judges.components.build import build
+from micebench.judges.components.build import build, probe_vlm
 from micebench.judges.prompts import Prompts
 from micebench.judges.walks import WalkingJudge
 from micebench.verdicts import Question, Status, Verdict
@@ -66,6 +66,11 @@ class ScoringJudge(WalkingJudge):
         super().__init__(components or build(card, {"vlm": options.vlm}))
         self._asker = Asker(Prompts(card), AskingRules(seed=options.seed))
         self._rules = options.rules
+
+    @classmethod
+    def probe(cls, card: JudgeCard) -> None:
+        """Raises CardError: options that do not fit, or a VLM server that cannot be asked."""
+        probe_vlm(card, check_fields(card.options, ScoringOptions, where=f"judge {card.id!r}, options").vlm)
 
     def checks(self, questions: Sequence[Question]) -> Iterator[tuple[Check, list[int]]]:
         """IF in turn order, in one check where it may stop; destroyed frame by frame."""

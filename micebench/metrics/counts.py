@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from micebench.metrics.outcomes import scores
+from micebench.metrics.outcomes import earlier_instructions, marginal_success, one_image_success, scores
 from micebench.metrics.table import STATUS_CODES, VerdictTable
 
 
@@ -10,18 +10,21 @@ def first_failures(table: VerdictTable) -> dict[str, int]:
     """Rows (session x repeat) by the turn that failed first.
 
     "none": all turns succeeded. "undetermined": a turn without a verdict comes before the first scored
-    failure, or before the end of a session without one.
+    failure, or before the end of a session without one. Where each image is asked about all instructions so far
+    (`one_image_success`), a turn fails if its image fails any of them.
     """
     histogram = {str(turn): 0 for turn in range(1, table.width + 1)} | {"none": 0, "undetermined": 0}
     if "IF" not in table.values:
         return histogram | {"undetermined": table.rows}
     following = scores(table, "IF")
-    succeeded = following.ok & (following.value > 0.5)
+    earlier = earlier_instructions(table)
+    turns = one_image_success(following, earlier) if earlier else marginal_success(following)
+    succeeded = turns.defined & (turns.value > 0.5)
     leading = np.logical_and.accumulate(succeeded, axis=1).sum(axis=1)
     done = leading >= table.turns
     histogram["none"] = int(done.sum())
     rows = np.flatnonzero(~done)
-    failed = following.ok[rows, leading[rows]]
+    failed = turns.defined[rows, leading[rows]]
     histogram["undetermined"] = int((~failed).sum())
     for turn, count in zip(*np.unique(leading[rows][failed], return_counts=True), strict=True):
         histogram[str(int(turn) + 1)] = int(count)

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from micebench.errors import MicebenchError
 from micebench.report.picking import Key, Outcome
-from micebench.report.text import LEGITIMATE, STATUS_WORDS, number, visible
+from micebench.report.text import LEGITIMATE, STATUS_WORDS, number, visible, without_rule
 from micebench.report.thumbnails import Thumbnail, thumbnail
-from micebench.verdicts import MetricName
+from micebench.verdicts import MetricName, instruction_asked
 
 if TYPE_CHECKING:
     from micebench.engine.run import Run
@@ -102,14 +102,23 @@ def cards(run: "Run", found: Mapping[Key, Outcome], picked: Sequence[Key]) -> It
         if (verdict.session, verdict.repeat) in wanted:
             answer = (str(verdict.status), verdict.value, visible(verdict.reason or "", _REASON))
             evidence[verdict.session, verdict.repeat].verdicts[verdict.turn, verdict.metric] = answer
-    asked: list[MetricName] = [name for name in SHORT if name in run.manifest.metrics]
+    asked = _in_order(run.manifest.metrics)
     for key in picked:
         session = sessions[key[0]]
-        turns = tuple(_turn(run, turn, evidence[key], asked) for turn in session.turns)
+        rule = session.rule.text if session.rule else ""
+        turns = tuple(_turn(run, turn, rule, evidence[key], asked) for turn in session.turns)
         yield _card(session, key[1], found[key], turns)
 
 
-def _turn(run: "Run", turn: "Turn", evidence: _Evidence, asked: Sequence[MetricName]) -> TurnCard:
+def _in_order(metrics: Sequence[str]) -> list[str]:
+    """What the page shows of the metrics asked for; IF of earlier instructions in the same image after IF."""
+    earlier = [name for name in metrics if instruction_asked(name)]
+    named = [name for name in SHORT if name in metrics]
+    return [one for name in named for one in ([name, *earlier] if name == "IF" else [name])]
+
+
+def _turn(run: "Run", turn: "Turn", rule: str, evidence: _Evidence, asked: Sequence[str]) -> TurnCard:
+    asked = [name for name in asked if instruction_asked(name) < turn.number]
     status, sha, reason = evidence.edits.get(turn.number, ("missing", None, ""))
     image = _stored(run, sha)
     absence = _ABSENCE.get(status, "image unreadable") + (f": {reason}" if reason else "")
@@ -119,7 +128,7 @@ def _turn(run: "Run", turn: "Turn", evidence: _Evidence, asked: Sequence[MetricN
         chips = [Chip(STATUS_WORDS["missing"], "", "gap", "")] if asked else []
     return TurnCard(
         number=turn.number,
-        instruction=visible(turn.instruction, _INSTRUCTION),
+        instruction=visible(without_rule(turn.instruction, rule), _INSTRUCTION),
         edit_type=visible(turn.edit_type or "", 60),
         formatted=visible(turn.formatted or "", _INSTRUCTION),
         wanted=visible(turn.target_description or "", _INSTRUCTION),
@@ -135,7 +144,7 @@ def _card(session: "Session", repeat: int, outcome: Outcome, turns: tuple[TurnCa
         repeat=repeat,
         track=visible(session.track, 40),
         category=visible(session.category or "", 60),
-        rule=visible(session.rule.text, _REASON) if session.rule else "",
+        rule=visible(session.rule.text, _INSTRUCTION) if session.rule else "",
         kind=outcome.kind,
         verdict=_verdict(outcome),
         gaps=outcome.gaps,
@@ -168,9 +177,10 @@ def _source(session: "Session") -> Thumbnail | None:
         return None
 
 
-def _chip(metric: MetricName, answer: tuple[str, float | None, str] | None) -> Chip | None:
+def _chip(metric: str, answer: tuple[str, float | None, str] | None) -> Chip | None:
     """None for a plain "not destroyed", which needs no words."""
-    name = SHORT[metric]
+    earlier = instruction_asked(metric)
+    name = f"IF of {earlier}" if earlier else SHORT[cast(MetricName, metric)]
     if answer is None:
         return Chip(name, STATUS_WORDS["missing"], "gap", "")
     status, value, reason = answer
@@ -179,7 +189,7 @@ def _chip(metric: MetricName, answer: tuple[str, float | None, str] | None) -> C
         return Chip(name, STATUS_WORDS.get(status, visible(status, 40)), mood, reason)
     if metric == "destroyed":
         return Chip(name, "yes", "fail", reason) if value > 0.5 else None
-    if metric in _YES_NO:
+    if earlier or metric in _YES_NO:
         says = "" if value in (0.0, 1.0) else number(100 * value)
         return Chip(name, says, "pass" if value > 0.5 else "fail", reason)
     return Chip(name, number(100 * value), "plain", reason)

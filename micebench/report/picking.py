@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from micebench.report.text import LEGITIMATE
+from micebench.verdicts import instruction_asked
 
 if TYPE_CHECKING:
     from micebench.engine.run import Run
@@ -19,7 +20,8 @@ Key = tuple[str, int]
 class Outcome:
     """How one session went, as far as picking and sorting need to know.
 
-    `followed` holds one entry per turn: True, False, or None where no instruction-following verdict exists.
+    `followed` holds one entry per turn: True, False, or None where instruction-following verdicts are missing. Where
+    an image is asked about earlier instructions too, it has to follow all of them.
     """
 
     track: str
@@ -67,6 +69,7 @@ def outcomes(run: "Run") -> dict[Key, Outcome]:
             turns: list[bool | None] = [None] * len(session.turns)
             found[session.id, repeat] = Outcome(session.track, len(found), turns)
     judged: dict[Key, int] = defaultdict(int)
+    said: dict[tuple[Key, int], list[bool]] = defaultdict(list)
     for verdict in run.verdicts():
         outcome = found.get((verdict.session, verdict.repeat))
         if outcome is None or not 1 <= verdict.turn <= len(outcome.followed):
@@ -74,11 +77,15 @@ def outcomes(run: "Run") -> dict[Key, Outcome]:
         judged[verdict.session, verdict.repeat] += 1
         if verdict.value is None:
             outcome.gaps += verdict.status not in LEGITIMATE
-        elif verdict.metric == "IF":
-            outcome.followed[verdict.turn - 1] = verdict.value > 0.5
+        elif verdict.metric == "IF" or 0 < instruction_asked(verdict.metric) < verdict.turn:
+            said[(verdict.session, verdict.repeat), verdict.turn].append(verdict.value > 0.5)
         elif verdict.metric.startswith("CC."):
             outcome.consistency += verdict.value
             outcome.scored += 1
+    for (key, turn), answers in said.items():
+        complete = len(answers) == 1 + sum(0 < instruction_asked(name) < turn for name in run.manifest.metrics)
+        if complete or not all(answers):
+            found[key].followed[turn - 1] = all(answers)
     for key, outcome in found.items():
         outcome.gaps += max(len(outcome.followed) * len(run.manifest.metrics) - judged[key], 0)
     return found

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from micebench.report.picking import Key, Outcome, outcomes, pick
-from micebench.report.text import number, visible
+from micebench.report.text import number, visible, without_rule
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -96,13 +96,13 @@ def _evidence(run: "Run", picked: Sequence[Key]) -> dict[Key, _Shown]:
 
 def _row(run: "Run", session: "Session", shown: _Shown, columns: int) -> "Image":
     """One session: images with the words under them; as high as its longest words."""
-    rule = f"rule: {session.rule.attribute} {session.rule.value}" if session.rule else ""
-    texts = [
-        _wrap([("source image", _QUIET), (session.id, _INK), (f"track {session.track}", _QUIET), (rule, _QUIET)])
-    ]
+    rule = session.rule.text if session.rule else ""
+    head = [("source image", _QUIET), (session.id, _INK), (f"track {session.track}", _QUIET)]
+    texts = [_wrap([*head, (f"rule: {rule}" if rule else "", _INK)])]
     images = [_open(session.image.read())]
     for turn in session.turns:
-        texts.append(_wrap([*_marks(shown, turn.number), (turn.instruction, _INK), _why(shown, turn.number)]))
+        said = without_rule(turn.instruction, rule)
+        texts.append(_wrap([*_marks(shown, turn.number), (said, _INK), _why(shown, turn.number)]))
         sha = shown.images.get(turn.number)
         images.append(_open(run.blob(sha)) if sha else _blank((_TILE, _TILE), _BAND))
     strip = _blank((_width(columns), _TILE + 8 + max(text.height for text in texts) + 18))

@@ -78,6 +78,12 @@ def label(name: str) -> str:
     return LABELS.get(name) or visible(name.replace("_", " ").capitalize(), 40)
 
 
+def without_rule(instruction: str, rule: str) -> str:
+    """What an instruction says after the session's standing rule, which is shown apart; without it, all of it."""
+    rest = instruction.removeprefix(rule).strip()
+    return f"… {rest}" if rule and rest and instruction.startswith(rule) else instruction
+
+
 def visible(text: object, limit: int = 4000) -> str:
     """`text` on one line with nothing hidden in it, at most `limit` characters plus a note.
 

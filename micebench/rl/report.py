@@ -19,7 +19,10 @@ def one_line(numbers: Mapping[str, float]) -> str:
         last = max(int(name.rpartition("/")[2]) for name in numbers if name.startswith("validation/overall/"))
         said = f"validation: overall at turn {last} {numbers[f'validation/overall/{last}']:.1f}"
         gain = {name: numbers.get(f"validation/gain/{name}") for name in ("difference", "low", "high")}
-        return said if gain["difference"] is None else f"{said}, {_difference(gain)} against the start"
+        if gain["difference"] is None:
+            return said
+        regressed = ", regressed" if numbers.get("validation/regressed") else ""
+        return f"{said}, {_difference(gain)} against the start{regressed}"
     rewards: dict[str, list[str]] = {}
     for name, value in numbers.items():
         if name.startswith(_REWARD):
@@ -33,7 +36,8 @@ def one_line(numbers: Mapping[str, float]) -> str:
 
 def best_reading(readings: Sequence[Reading]) -> Reading:
     """The checkpoint that is kept: the highest overall at the last turn after the start, the earliest of equals."""
-    return max(readings[1:], key=lambda reading: (reading.overall, -reading.iteration))
+    later = [reading for reading in readings if reading.iteration]
+    return max(later, key=lambda reading: (reading.overall, -reading.iteration))
 
 
 def write_report(recipe: RlRecipe, work: Path, readings: Sequence[Reading]) -> Path:
@@ -74,7 +78,7 @@ def _rows(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
 
 def _line(reading: Reading, best: bool) -> str:
     gain = {name: reading.numbers.get(f"gain/{name}") for name in ("difference", "low", "high")}
-    remark = "regressed" if reading.regressed else "kept" if best else ""
+    remark = ", ".join(word for word, fits in (("kept", best), ("regressed", reading.regressed)) if fits)
     return f"| {reading.iteration} | {_number(reading.overall)} | {_difference(gain)} | {remark} |"
 
 

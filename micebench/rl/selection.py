@@ -10,8 +10,11 @@ from pathlib import Path
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 
+from micebench.errors import MicebenchError
 from micebench.hush import hush
 from micebench.rl.policy import Policy
+from micebench.rl.processes import raise_together
+from micebench.rl.report import best_reading
 from micebench.rl.validation import Reading, Validation
 from micebench.train.workdir import Log
 
@@ -26,20 +29,30 @@ class Selection:
         self._validation, self._work = validation, work
 
     def look(self, iteration: int, log: Log) -> None:
-        """Validate, log, and keep the weights if they are the best so far. The main process works, all wait."""
+        """Validate, log, and keep the weights if they are the best of the training so far.
+
+        The main process works, all wait. Raises MicebenchError in all of them if it cannot.
+        """
+        fault = None
         if self._validation is not None and self._accelerator.is_main_process:
-            with self._averaged():
-                reading = self._validation.read(iteration)
-                readings = [r for r in self.readings() if r.iteration < iteration]
-                if iteration and all(reading.overall > earlier.overall for earlier in readings):
-                    self._keep()
-            self._note([*readings, reading])
-            numbers = {f"validation/{name}": value for name, value in reading.numbers.items()}
-            log(iteration, {**numbers, "validation/regressed": float(reading.regressed)})
-        self._accelerator.wait_for_everyone()
+            try:
+                self._read(self._validation, iteration, log)
+            except MicebenchError as error:
+                fault = error
+        raise_together(self._accelerator, fault)
+
+    def _read(self, validation: Validation, iteration: int, log: Log) -> None:
+        with self._averaged():
+            reading = validation.read(iteration)
+            readings = [*(r for r in self.readings() if r.iteration < iteration), reading]
+            if iteration and best_reading(readings) is reading:
+                self._keep()
+        self._note(readings)
+        numbers = {f"validation/{name}": value for name, value in reading.numbers.items()}
+        log(iteration, {**numbers, "validation/regressed": float(reading.regressed)})
 
     def result(self) -> Path:
-        """The kept weights; without validation, or if nothing beat the start, the last ones."""
+        """The kept weights; without validation the last ones."""
         best = self._work / "best"
         if self._accelerator.is_main_process and not best.exists():
             with self._averaged():

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from micebench.cards import EditorCard
 from micebench.editors.base import Editor, EditRequest
 from micebench.engine.compare import compare
 from micebench.engine.evaluate import evaluate
+from micebench.errors import RunError
 from micebench.rl.recipe import ValidationRecipe
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Reading:
     Attributes:
         iteration: of the training.
         overall: turn-k overall at the last turn, in percent; decides which checkpoint is kept.
-        numbers: metric/turn -> percent; "gain/..." -> difference to the start, with "low" and "high".
+        numbers: metric/turn -> percent; "gain/..." -> difference to the start, with "low" and "high" of its interval
+            if there is one.
         regressed: the interval of the paired difference of `overall` lies below zero.
     """
 
@@ -56,7 +58,7 @@ class Validation:
         self._editor = _Within(editor, around)
 
     def read(self, iteration: int) -> Reading:
-        """Measure the editor as it is now. Raises MicebenchError as `evaluate` does."""
+        """Measure the editor as it is now. Raises MicebenchError as `evaluate` does, and without an overall score."""
         note = self._folder / f"{iteration:05d}.json"
         if note.exists():
             return Reading(**json.loads(note.read_text(encoding="utf-8")))
@@ -72,7 +74,9 @@ class Validation:
             seed=self._seed,
         )
         found = self._reading(iteration, run.summary())
-        note.write_text(json.dumps({name: getattr(found, name) for name in found.__slots__}), encoding="utf-8")
+        new = note.with_suffix(".new")
+        new.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        new.replace(note)
         return found
 
     def _run(self, iteration: int) -> Path:
@@ -87,12 +91,18 @@ class Validation:
             if cell["value"] is not None
         }
         last = max(map(int, metrics["overall"]))
-        overall, regressed = numbers.get(f"overall/{last}", 0.0), False
+        if f"overall/{last}" not in numbers:
+            raise RunError(
+                f"{self._run(iteration)}: not one session has an overall score at turn {last} to choose a checkpoint "
+                "by; mend validation.judge and start again, training resumes"
+            )
+        overall, regressed = numbers[f"overall/{last}"], False
         if iteration:
             gained = compare(self._run(0), self._run(iteration)).numbers["metrics"]["overall"][str(last)]
             if gained["difference"] is not None:
-                numbers |= {f"gain/{key}": gained[key] for key in ("difference", "low", "high")}
-                regressed = gained["high"] < 0
+                gain = {key: gained[key] for key in ("difference", "low", "high") if gained[key] is not None}
+                numbers |= {f"gain/{key}": value for key, value in gain.items()}
+                regressed = gain.get("high", 0.0) < 0
         return Reading(iteration, overall, numbers, regressed)
 
 

@@ -261,6 +261,8 @@ def test_an_empty_account_is_not_asked_again() -> None:
     edited, server = one(in_turn(Reply({"error": {"code": "insufficient_quota", "message": "pay"}}, status=429)))
     assert len(server.calls) == 1
     assert "insufficient_quota" in edited.failed
+    assert "the account has no credit left" in edited.failed
+    assert edited.hopeless, "nor for any other edit"
 
 
 @pytest.mark.parametrize(

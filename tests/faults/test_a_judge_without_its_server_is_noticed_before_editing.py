@@ -53,7 +53,7 @@ def test_nobody_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     said = stopped(Counting(), cards_asking(tmp_path / "cards", url), tmp_path / "run")
     assert said == (
         f"judge 'asking': the server at {url} does not answer: no connection (1 attempt); start it, or check "
-        f"vlm.url; the same command then goes on"
+        f"vlm.url; the same command then goes on; to edit now and judge later, give --judge none"
     )
     monkeypatch.setenv("A_URL", url.replace("127", "me:secret@127") + "?key=secret")
     said = stopped(Counting(), cards_asking(tmp_path / "other", None, url_env="A_URL"), tmp_path / "run2")  # type: ignore[arg-type]
@@ -90,6 +90,23 @@ def test_a_server_that_lists_no_models_is_asked_all_the_same(tmp_path: Path, sta
         cards, editor = cards_asking(tmp_path / "cards", server.url), Counting()
         evaluate("toy", editor, out=tmp_path / "run", judge="asking", cards=[cards])
     assert editor.asked == 17
+
+
+def test_one_may_edit_first_and_judge_when_the_server_is_there(tmp_path: Path) -> None:
+    """Editor and server may want the same GPU."""
+    cards, editor = cards_asking(tmp_path / "cards", unused_url()), Counting()
+    stopped(editor, cards, tmp_path / "run")
+    edited = evaluate("toy", editor, out=tmp_path / "run", judge="none", cards=[cards])
+    assert editor.asked == len(list(edited.edits())) == 17
+    assert list(edited.verdicts()) == []
+    with Vlm(lambda *_: completes("yes")).running() as server:
+        judge_folder(tmp_path / "later", server.url, name="asking", domain="mini")
+        judged = judge(tmp_path / "run", "asking", cards=[tmp_path / "later"])
+        assert len(list(judged.verdicts())) == 17
+    again = evaluate("toy", editor, out=tmp_path / "run", judge="none", cards=[cards])
+    assert editor.asked == 17
+    assert len(list(again.verdicts())) == 17, "to edit on leaves the verdicts alone"
+    assert again.manifest.judge == "asking"
 
 
 def test_a_finished_run_needs_no_server(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import csv
 import io
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from typer.testing import CliRunner
 from micebench.cli import build_app
 from micebench.engine.run import Run, open_run
 from micebench.judges.components.base import Failure
+from micebench.report.gallery import cards
+from micebench.report.picking import outcomes
 from micebench.verdicts import Status
 from tests.judges.edival_folder import EDITS, WRITING, write_images, write_release
 from tests.judges.planted import Planted
@@ -52,6 +55,7 @@ def micebench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     def call(*words: str, planted: Planted | None = None) -> str:
         models = (planted or Planted(WRITING)).components
         monkeypatch.setattr("micebench.judges.photo.build", lambda card, said: models)
+        monkeypatch.setattr("micebench.judges.photo.probe_vlm", lambda card, vlm: None)
         result = CliRunner().invoke(build_app(), [str(word) for word in words], env={"COLUMNS": "100"})
         assert result.exit_code in (0, 3), result.output
         return result.stdout
@@ -209,6 +213,24 @@ def test_singlepass_asks_every_image_about_all_instructions_so_far(
     for metric, turn in (("IF.1", 1), ("IF.2", 1), ("IF.2", 2)):
         assert statuses[metric, turn] is Status.NOT_APPLICABLE
     assert "EdiVal's rates, singlepass" in printed
+
+
+def test_in_singlepass_the_page_tells_of_the_image_that_fails_first(
+    folder: Any, micebench: Any, tmp_path: Path
+) -> None:
+    run, _ = run_of(micebench, folder("singlepass"), tmp_path / "run")
+    found, counts = outcomes(run), run.summary()["first_failure"]
+    kinds = Counter(outcome.kind for outcome in found.values())
+    words = {"none": "pass", "undetermined": "undetermined"}
+    assert {turn: kinds[words.get(turn, f"fail-{turn}")] for turn in counts} == counts
+    shown = list(cards(run, found, list(found)))
+    assert any(card.kind.startswith("fail") for card in shown)
+    for card in shown:
+        followed = [
+            all(chip.mood == "pass" for chip in turn.chips if chip.name.startswith("IF")) for turn in card.turns
+        ]
+        assert [sum(chip.name.startswith("IF") for chip in turn.chips) for turn in card.turns] == [1, 2, 3]
+        assert card.kind == ("pass" if all(followed) else f"fail-{followed.index(False) + 1}")
 
 
 @pytest.mark.parametrize(("passes", "alike"), [("multipass", False), ("singlepass", True)])

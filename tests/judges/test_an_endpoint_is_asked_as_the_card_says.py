@@ -59,10 +59,12 @@ def test_the_request_is_what_the_card_says() -> None:
 
 def test_a_stored_image_is_sent_as_it_is_stored() -> None:
     png = encode_png(Picture(3).load())
-    uris = PngUris(room_bytes=10)
+    uris = PngUris(room_bytes=2 * len(png))
     uri = uris.of(StoredImage("a" * 64, png))
     assert base64.b64decode(uri.split(b",")[1]) == png
     assert uris.of(StoredImage("a" * 64, b"not looked at again")) == uri
+    uris.of(StoredImage("b" * 64, png))
+    assert uris.of(StoredImage("a" * 64, encode_png(Picture(4).load()))) != uri, "there is room for one"
 
 
 def test_votes_come_in_their_own_order_and_reasoning_is_kept() -> None:

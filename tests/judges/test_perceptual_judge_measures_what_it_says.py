@@ -52,6 +52,9 @@ def test_each_reference_is_the_right_image():
     assert [1 - verdict.value for verdict in verdicts] == pytest.approx([0.6, 0.4, 0.4])
     first = judge_of("L1.previous").judge([question("L1.previous", *images[:2])])
     assert 1 - first[0].value == pytest.approx(0.2)  # before turn 1 there is only the source
+    made_from_source = replace(question("L1.previous", *images), composed=True)
+    (verdict,) = judge_of("L1.previous").judge([made_from_source])
+    assert 1 - verdict.value == pytest.approx(0.6), "the image that was edited is the source"
 
 
 def test_sessions_with_equal_images_keep_their_own_targets():

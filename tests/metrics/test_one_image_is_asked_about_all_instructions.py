@@ -56,6 +56,14 @@ def test_success_in_the_last_image(own, first, second, wanted):
     assert success(table([own], {1: [first], 2: [second]}), 3) == wanted
 
 
+def test_a_session_fails_first_where_its_image_does():
+    own = [(1, 1, 1), (1, 1, 1), (1, 0, 1), (1, None, 1), (1, 1, 1), (1, 1, 1)]
+    first = [("-", 1, 0), ("-", 0, 1), ("-", 1, 1), ("-", 0, 1), ("-", None, 0), ("-", 1, 1)]
+    second = [("-", "-", 1)] * 6
+    found = summarize(table(own, {1: first, 2: second}), resamples=100)["first_failure"]
+    assert found == {"1": 0, "2": 3, "3": 1, "none": 1, "undetermined": 1}
+
+
 def test_without_earlier_verdicts_every_turn_counts_in_its_own_image():
     assert success(table([(0, 0, 1)], {}), 3)[0] == 0.0
 

@@ -12,8 +12,9 @@ from micebench.verdicts import Question, Status, Verdict
 from tests.editors.conftest import photograph
 
 
-class Brightness:
-    """How bright an edit is: smooth in the pixels, so that rounding stays rounding. Options: `down`, session ids."""
+class Patterned:
+    """How much a session's first edit looks like a fixed random pattern: smooth in the pixels, and far apart for
+    different images, so that rounding hardly moves it. Options: `down`, session ids without an answer."""
 
     def __init__(self, card: JudgeCard) -> None:
         self._down = card.options.get("down", [])
@@ -24,8 +25,9 @@ class Brightness:
     def _answer(self, question: Question) -> Verdict:
         if question.session.id in self._down:
             return Verdict.missing(Status.ERROR, "503 Service Unavailable")
-        light = float(np.asarray(question.images[question.turn].load()).mean()) / 255
-        return Verdict.ok(light, f"{light:.3f}")
+        pixels = np.asarray(question.images[1].load(), np.float64) / 255
+        pattern = np.random.default_rng(0).choice([-1.0, 1.0], pixels.shape)
+        return Verdict.ok(float(np.clip(0.5 + (pixels * pattern).mean(), 0, 1)), "looks so")
 
 
 def write_sessions(folder: Path, turns: Sequence[int] = (2, 1), side: int = 64) -> Path:
@@ -52,14 +54,14 @@ def write_sessions(folder: Path, turns: Sequence[int] = (2, 1), side: int = 64) 
     )
 
 
-def write_judge(folder: Path, name: str = "bright", **options) -> Path:
+def write_judge(folder: Path, name: str = "patterned", **options) -> Path:
     return _write(
         folder / "judges" / name / "judge.yaml",
         {
             "id": name,
             "description": "x",
             "domain": "photo",
-            "judge": "tests.rl.photographs:Brightness",
+            "judge": "tests.rl.photographs:Patterned",
             "metrics": ["IF", "CC.object"],
             "options": options,
         },
@@ -78,7 +80,7 @@ def write_recipe(folder: Path, name: str, method: str, **changes) -> Path:
         "id": name,
         "model": str(folder / "models" / "tiny" / "editor.yaml"),
         "task": str(folder / "tasks" / "photographs" / "task.yaml"),
-        "judge": str(folder / "judges" / "bright" / "judge.yaml"),
+        "judge": str(folder / "judges" / "patterned" / "judge.yaml"),
         "iterations": 2,
         "rollout": {"sessions": 2, "group": 2, "sampling": sampling},
         "advantages": {"weights": {"IF": 1.0}},

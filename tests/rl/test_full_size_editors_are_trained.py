@@ -1,5 +1,7 @@
 """A LoRA of every kind of full-size editor is trained on photographs, and evaluation makes the trained images."""
 
+import json
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -72,13 +74,15 @@ def test_what_is_trained_is_what_evaluation_loads(tiny_card, kind, method, tmp_p
 
 
 def test_from_the_command_line_to_a_run_with_the_adapter(tiny_card, tmp_path):
-    """A card that names a repository at no commit, as those that ship do; the weights are given by hand."""
+    """A card that names a repository at no commit, as those that ship do; the weights are given by hand. The first
+    of the sessions is held out for validation."""
     card = tiny_card(steps=STEPS)
     write_judge(tmp_path)
-    task = write_sessions(tmp_path)
+    task, data = write_sessions(tmp_path, turns=(1, 2, 1)), str(tmp_path / "data")
     model = write_model(tmp_path, card, weights=None, repo="someone/tiny")
-    recipe = write_recipe(tmp_path, "tiny", "nft", iterations=1)
-    judge, data = str(tmp_path / "judges" / "bright" / "judge.yaml"), str(tmp_path / "data")
+    judge = str(tmp_path / "judges" / "patterned" / "judge.yaml")
+    held_out = {"task": str(task), "judge": judge, "limit": 1}
+    recipe = write_recipe(tmp_path, "tiny", "nft", iterations=1, validation=held_out)
     work, files = str(tmp_path / "work"), ["--weights", str(card.weights)]
 
     def micebench(*words):
@@ -90,6 +94,10 @@ def test_from_the_command_line_to_a_run_with_the_adapter(tiny_card, tmp_path):
     command = ("train", str(recipe), "--data", data, "--device", "cpu", "--out", work)
     assert "give a local copy with --weights DIR" in micebench(*command)
     assert "best" in micebench(*command, *files)
+    readings = json.loads((tmp_path / "work" / "readings.json").read_text(encoding="utf-8"))
+    assert [(reading["iteration"], reading["overall"] > 0) for reading in readings] == [(0, True), (1, True)]
+    validated = open_run(tmp_path / "work" / "validation" / "00001")
+    assert [session.id for session in validated.sessions()] == ["s0"]
     other = tmp_path / "other"
     other.mkdir()
     (other / "model_index.json").write_text("{}", encoding="utf-8")

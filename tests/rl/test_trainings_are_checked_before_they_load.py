@@ -1,9 +1,12 @@
 """What cannot be trained is said in one line before gigabytes are loaded, with what to do instead."""
 
+import json
+
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("diffusers")
+pytest.importorskip("accelerate")
 
 from micebench.cards import EditorCard, load_card
 from micebench.engine.weights import NO_FILES, ModelFiles
@@ -17,6 +20,7 @@ from micebench.rl.start import (
     training_sessions,
 )
 from micebench.tasks.load import load_task_card
+from micebench.train.workdir import claim
 from tests.rl.photographs import write_judge, write_recipe, write_sessions
 
 
@@ -111,6 +115,18 @@ def test_validation_needs_a_judge_of_the_overall_score(photographs, tiny_card, j
     recipe, _ = photographs
     with pytest.raises(CardError, match=f"of IF and CC; {named}"):
         check_validation(recipe(limit=2, judge=judge), tiny_card())
+
+
+def test_a_training_from_before_a_field_was_there_goes_on(photographs, tmp_path):
+    recipe, _ = photographs
+    begun = recipe(limit=2)
+    claim(tmp_path, begun)
+    noted = json.loads((tmp_path / "recipe.json").read_text(encoding="utf-8"))
+    del noted["options"]
+    (tmp_path / "recipe.json").write_text(json.dumps(noted), encoding="utf-8")
+    claim(tmp_path, begun)
+    with pytest.raises(RunError, match="another recipe"):
+        claim(tmp_path, begun.model_copy(update={"options": {"max_batch": 1}}))
 
 
 @pytest.mark.parametrize(

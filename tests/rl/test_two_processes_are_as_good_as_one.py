@@ -21,17 +21,22 @@ pytest.importorskip("tensorboard")
 
 from micebench.rl.recipe import load_rl_recipe  # noqa: E402
 from micebench.rl.trainer import train_rl  # noqa: E402
+from tests.editors.tiny_pipelines import with_small_megapixels, without_torchvision  # noqa: E402
 from tests.rl.photographs import write_judge, write_model, write_recipe, write_sessions  # noqa: E402
+from tests.rl.policies import UNGUIDED  # noqa: E402
 
-TOLERANCE = 1e-3
-"""Largest difference of a weight between the two trainings, as a share of the largest move of any weight: sums in
-another order differ by 1e-7 of a gradient, which AdamW magnifies where gradients are nearly zero."""
+TOLERANCE = 0.02
+"""Distance (L2, over all weights) between the two trainings, as a share of the way that one of them went. Float
+rounding (another order of sums, other places in memory) now and then rounds a pixel the other way, which the rewards
+show; and AdamW makes whole steps of gradients that are nearly zero, such as a LoRA's first ones."""
 
 WORKER = """
 import json, os, sys
 from accelerate.state import AcceleratorState
+from tests.rl.test_two_processes_are_as_good_as_one import with_small_pipelines
 from micebench.cli import build_app, main
 
+with_small_pipelines()
 *commands, last = json.loads(sys.argv[1])
 for command in commands:
     build_app()(command, standalone_mode=False)
@@ -42,10 +47,10 @@ main()
 """
 
 CASES = {
-    "nft": {"lora": {"rank": 4, "alpha": 8}, "learn_batch": 1},
-    "grpo": {"lora": None, "learn_batch": 3},
+    "nft": {"kind": "QwenImageEditPipeline", "lora": {"rank": 4, "alpha": 8}, "batch": 2},
+    "grpo": {"kind": "FluxKontextPipeline", "lora": None, "batch": 7},
 }
-"""A LoRA and all weights; at most one, and at most three edits per optimizer step."""
+"""A LoRA on a denoiser of which some layers have no gradient, and all weights; `batch`: edits per optimizer step."""
 
 
 def free_port() -> int:
@@ -84,17 +89,26 @@ def folder(tiny_card, tmp_path_factory):
     write_sessions(folder, turns=(1, 3, 1, 2))
     write_judge(folder)
     write_judge(folder, "down", down=["s1"])
-    write_model(folder, tiny_card(steps=3, max_batch=4))
     for method, case in CASES.items():
-        write(folder, method, method, **case)
-    write(folder, "outage", "nft", **CASES["nft"], judge=str(folder / "judges" / "down" / "judge.yaml"))
+        write(folder, tiny_card, method, method, **case)
+    write(folder, tiny_card, "outage", "nft", **CASES["nft"], judge=str(folder / "judges" / "down" / "judge.yaml"))
     return folder
 
 
-def write(folder, name, method, *, learn_batch, lora, **changes):
-    learn = {"lr": 1e-3, "batch": learn_batch, "micro": 2, "warmup": 2, "min_advantage": 0.0, "ema": 0.5}
+def write(folder, tiny_card, name, method, *, kind, batch, **changes):
+    batch_of_one = {} if kind.startswith("Qwen") else {"max_batch": 1}  # the same images, whoever makes them
+    model = write_model(folder, tiny_card(kind, id=kind.lower(), steps=3, **batch_of_one))
+    learn = {"lr": 1e-3, "batch": batch, "micro": 2, "warmup": 2, "min_advantage": 0.0, "ema": 0.5}
     rollout = {"sessions": 4, "group": 2, "sampling": {"kind": "cps", "window": 2} if method == "grpo" else {}}
-    write_recipe(folder, name, method, lora=lora, learn=learn, rollout=rollout, **changes)
+    parts = {"model": str(model), "options": UNGUIDED[kind], "learn": learn, "rollout": rollout, "iterations": 1}
+    write_recipe(folder, name, method, **parts, **changes)
+
+
+def with_small_pipelines():
+    """What the fixtures of this process do, in a process of its own."""
+    patch = pytest.MonkeyPatch()
+    without_torchvision(patch)
+    with_small_megapixels(patch)
 
 
 def recipe_of(folder, name):
@@ -122,26 +136,25 @@ def trained(work):
 @pytest.mark.parametrize("method", CASES)
 def test_they_learn_the_same(folder, two, method):
     assert [code for code, _ in two] == [1, 1], two  # the last command fails, see below; nothing before it
-    starts = {}
-
-    def remember(step, numbers):
-        starts.setdefault(step, numbers)
-
     recipe = load_rl_recipe(recipe_of(folder, method))
-    train_rl(recipe, folder / f"one-{method}", data=folder / "data", show=remember, device="cpu")
+    train_rl(recipe, folder / f"one-{method}", data=folder / "data", device="cpu")
     ours, theirs = trained(folder / f"one-{method}"), trained(folder / f"two-{method}")
     assert ours.keys() == theirs.keys()
-    still = trained(untrained(folder, method))
-    moved = max((ours[name] - still[name]).abs().max().item() for name in ours)
-    apart = max((ours[name] - theirs[name]).abs().max().item() for name in ours)
-    assert moved > 1e-4
+    moved, apart = distance(ours, trained(untrained(folder, method))), distance(ours, theirs)
+    assert moved > 0.01
     assert apart < TOLERANCE * moved
+    single, shared = (json.loads((folder / f"{n}-{method}" / "curve.jsonl").read_text()) for n in ("one", "two"))
+    assert single["learn/gradient_norm"] == pytest.approx(shared["learn/gradient_norm"], rel=0.01)
+
+
+def distance(one, other):
+    return sum((one[name] - other[name]).square().sum().item() for name in one) ** 0.5
 
 
 def untrained(folder, method):
     """The work folder of the same training with a learning rate of next to nothing."""
     recipe = load_rl_recipe(recipe_of(folder, method))
-    slow = recipe.model_copy(update={"learn": recipe.learn.model_copy(update={"lr": 1e-12}), "iterations": 1})
+    slow = recipe.model_copy(update={"learn": recipe.learn.model_copy(update={"lr": 1e-12})})
     train_rl(slow, folder / f"still-{method}", data=folder / "data", device="cpu")
     return folder / f"still-{method}"
 
@@ -149,8 +162,8 @@ def untrained(folder, method):
 def test_a_judge_that_is_down_for_one_stops_both(folder, two):
     """In the process that has the session the reason stands, in the other that there is one; one line each."""
     ends = sorted(text.strip().splitlines()[-1] for _, text in two)
-    assert ends[0] == "error: another process has stopped, for the reason it names"
-    assert ends[1].startswith("error: ")
-    assert "503 Service Unavailable" in ends[1]
+    assert ends[0].startswith("error: 6 of 8 edits have no reward")
+    assert "503 Service Unavailable" in ends[0]
+    assert ends[1] == "error: another process has stopped, for the reason it names"
     assert "Traceback" not in two[0][1] + two[1][1]
     assert not (folder / "two-outage" / "checkpoint").exists()

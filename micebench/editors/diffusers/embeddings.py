@@ -3,9 +3,10 @@
 Only for pipelines whose text encoder sees the prompt alone; the embeddings of the others belong to one image.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from micebench.lru import Lru
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +32,8 @@ def remember_prompts(pipeline: Any, names: Sequence[str], mib: int) -> None:
 
 class _Remembered:
     def __init__(self, encode: "Callable[..., Any]", names: tuple[str, ...], most_bytes: int) -> None:
-        self._encode, self._names, self._most_bytes = encode, names, most_bytes
-        self._known: OrderedDict[tuple[str, str], Embeddings] = OrderedDict()  # on the CPU
-        self._bytes = 0
+        self._encode, self._names = encode, names
+        self._known: Lru[tuple[str, str], Embeddings] = Lru(most_bytes, _size)  # on the CPU
 
     def __call__(self, prompt: str | list[str] | None, **how: Any) -> Any:
         if prompt is None or any(how.get(name) is not None for name in self._names):
@@ -45,19 +45,12 @@ class _Remembered:
     def _embeddings(self, prompt: str, how: dict[str, Any]) -> "Embeddings":
         """Of one prompt, encoded by itself: in a batch float noise would make them depend on their neighbours."""
         key = (prompt, repr(sorted((name, value) for name, value in how.items() if name not in self._names)))
-        if key in self._known:
-            self._known.move_to_end(key)
+        if (known := self._known.get(key)) is not None:
             device = how.get("device")
-            return tuple(part.to(device) for part in self._known[key])
+            return tuple(part.to(device) for part in known)
         made: Embeddings = tuple(self._encode(prompt=[prompt], **how)[: len(self._names)])
-        self._keep(key, tuple(part.to("cpu") for part in made))
+        self._known.keep(key, tuple(part.to("cpu") for part in made))
         return made
-
-    def _keep(self, key: tuple[str, str], embeddings: "Embeddings") -> None:
-        self._known[key] = embeddings
-        self._bytes += _size(embeddings)
-        while self._bytes > self._most_bytes:
-            self._bytes -= _size(self._known.popitem(last=False)[1])
 
 
 def _joined(parts: "Sequence[Embeddings]") -> "Embeddings":

@@ -61,10 +61,27 @@ def build(card: JudgeCard, said: dict[str, dict[str, Any] | None]) -> Components
         CardError: options that do not fit, weights without a pinned revision, a server that does not answer.
         MicebenchError: a package is not installed.
     """
-    needed = {part for metric in card.metrics for part in _NEEDS.get(metric.partition(".")[0], ())}
-    checked = {part: options_of(card, part, fields) for part, fields in said.items() if fields and part in needed}
     loaded: dict[str, Any] = {}
-    for part, options in checked.items():
-        component = resolve(f"{_ROOM}.{_KINDS[part][options.kind].component}", where=f"judge {card.id!r}")  # type: ignore[attr-defined]
+    for part, (component, options) in _found(card, said).items():
         loaded[part] = component(options, where=f"judge {card.id!r}") if part == "vlm" else component(options)
     return Components(**loaded)
+
+
+def probe_vlm(card: JudgeCard, vlm: dict[str, Any] | None) -> None:
+    """Ask the server of the card's VLM, if it needs one, whether it is there. Raises CardError as `build` does."""
+    for component, options in _found(card, {"vlm": vlm}).values():
+        if hasattr(component, "probe"):
+            component.probe(options, where=f"judge {card.id!r}")
+
+
+def _found(card: JudgeCard, said: dict[str, dict[str, Any] | None]) -> dict[str, tuple[Any, BaseModel]]:
+    """The class and the checked options of each part that the card's metrics need."""
+    needed = {part for metric in card.metrics for part in _NEEDS.get(metric.partition(".")[0], ())}
+    checked = {part: options_of(card, part, fields) for part, fields in said.items() if fields and part in needed}
+    return {
+        part: (
+            resolve(f"{_ROOM}.{_KINDS[part][options.kind].component}", where=f"judge {card.id!r}"),  # type: ignore[attr-defined]
+            options,
+        )
+        for part, options in checked.items()
+    }

@@ -12,7 +12,6 @@ from pydantic import Field
 from micebench.errors import CardError
 from micebench.judges.components.base import Box, Detect, Detection, Failure, spelled
 from micebench.judges.components.batches import attempt, by_shape, decoded, pixels
-from micebench.judges.components.kept import Kept
 from micebench.judges.components.loading import (
     Weights,
     device_of,
@@ -20,6 +19,7 @@ from micebench.judges.components.loading import (
     load_model,
     load_pretrained,
 )
+from micebench.lru import Lru
 from micebench.verdicts import Status
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class GroundingDino:
         self._limit = int(self._model.config.max_text_len)
         self._backbone = Backbone(self._model.model.backbone.conv_encoder)
         self._model.model.backbone.conv_encoder = self._backbone
-        self._kept: Kept[Look] = Kept(options.keep_mib)
+        self._kept: Lru[str, Look] = Lru(options.keep_mib * 2**20, lambda kept: kept.nbytes)
 
     def detect(self, requests: Sequence[Detect]) -> list[Answer]:
         """Detections above the floor, in order; an image or a name that cannot be used fails alone."""

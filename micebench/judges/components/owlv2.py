@@ -11,7 +11,6 @@ from pydantic import Field
 from micebench.errors import CardError
 from micebench.judges.components.base import Box, Detect, Detection, Failure, spelled
 from micebench.judges.components.batches import Statistics, attempt, decoded, standardised
-from micebench.judges.components.kept import Kept
 from micebench.judges.components.loading import (
     Weights,
     device_of,
@@ -19,6 +18,7 @@ from micebench.judges.components.loading import (
     load_model,
     load_pretrained,
 )
+from micebench.lru import Lru
 from micebench.verdicts import Status
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Owlv2:
             raise CardError(f"{options.repo}: a {config.model_type} model; this detector is an OWLv2")
         self._side = int(config.vision_config.image_size)
         self._limit = int(config.text_config.max_position_embeddings)
-        self._kept: Kept[_View] = Kept(options.keep_mib)
+        self._kept: Lru[str, _View] = Lru(options.keep_mib * 2**20, lambda kept: kept.nbytes)
 
     def detect(self, requests: Sequence[Detect]) -> list[Answer]:
         """Detections above the floor, in order; an image or a name that cannot be used fails alone."""

@@ -2,9 +2,9 @@
 
 import base64
 import threading
-from collections import OrderedDict
 from typing import Protocol, runtime_checkable
 
+from micebench.lru import Lru
 from micebench.png import encode_png
 from micebench.verdicts import LazyImage
 
@@ -25,24 +25,18 @@ class PngUris:
     """``data:image/png;base64,...`` of images; the latest are kept, since one image is asked about many times."""
 
     def __init__(self, room_bytes: int = _ROOM_BYTES) -> None:
-        self._room = room_bytes
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._kept: Lru[str, bytes] = Lru(room_bytes, len)
         self._lock = threading.Lock()
 
     def of(self, image: LazyImage) -> bytes:
         """The very pixels: a stored PNG as it is, anything else encoded without loss."""
         name = image.sha256
         with self._lock:
-            if name in self._kept:
-                self._kept.move_to_end(name)
-                return self._kept[name]
+            if (kept := self._kept.get(name)) is not None:
+                return kept
         uri = b"data:image/png;base64," + base64.b64encode(_png(image))
         with self._lock:
-            if name not in self._kept:
-                self._kept[name] = uri
-                self._room -= len(uri)
-            while self._room < 0 and len(self._kept) > 1:
-                self._room += len(self._kept.popitem(last=False)[1])
+            self._kept.keep(name, uri)
         return uri
 
 

@@ -64,6 +64,11 @@ class OpenAIVlm:
         self._uris = PngUris()
         self._context = _served_context(self._server, options, where)
 
+    @classmethod
+    def probe(cls, options: OpenAIOptions, *, where: str) -> None:
+        """Whether the server answers. Raises CardError as making one does."""
+        cls(options, where=where)._server.close()
+
     @property
     def concurrency(self) -> int:
         return self.options.concurrency
@@ -83,12 +88,8 @@ class OpenAIVlm:
     def _no(self, answer: Answer) -> Failure:
         """What the server will not answer. Raises EndpointError if it would answer nothing else either."""
         options, status = self.options, _status_of(answer)
-        reason = turned_away(
-            answer,
-            key=f"{self._where}: put a valid API key into the variable {options.key_env}",
-            model=f"{self._where}: is vlm.model, {options.model!r}, served there? Check it, and "
-            + ("vlm.url" if options.url else f"the variable {options.url_env}"),
-        )
+        model = f"{self._where}: is vlm.model, {options.model!r}, served there? Check it, and {_address(options)}"
+        reason = turned_away(answer, key=_key_remedy(options, self._where), model=model)
         if reason and status != Status.REFUSED:
             raise EndpointError(reason)
         return Failure(status, f"HTTP {answer.status}: {answer.excerpt}")
@@ -223,9 +224,12 @@ def _served_context(server: Endpoint, options: OpenAIOptions, where: str) -> int
     """Tokens the server takes, if it says so. Raises CardError if it cannot serve us at all."""
     answer = server.get(f"{server.base_url}/models", within_s=_PROBE_S)
     if isinstance(answer, Outage):
-        raise CardError(f"{where}: the server at {server.name} does not answer ({answer.reason})")
-    if answer.status in (401, 403):
-        raise CardError(f"{where}: {server.name} wants an API key; put it into the variable {options.key_env}")
+        raise CardError(
+            f"{where}: the server at {server.name} does not answer: {answer.reason}; start it, or check "
+            f"{_address(options)}; the same command then goes on"
+        )
+    if answer.status != 404 and (reason := turned_away(answer, key=_key_remedy(options, where), model="")):
+        raise CardError(f"{server.name}: {reason}")
     listed = answer.object.get("data")
     if not answer.ok or not isinstance(listed, list):
         return None  # a server that does not list its models
@@ -235,6 +239,15 @@ def _served_context(server: Endpoint, options: OpenAIOptions, where: str) -> int
         raise CardError(f"{where}: {server.name} does not serve {options.model!r}; it serves {served}")
     context = models.get(options.model, {}).get("max_model_len")
     return context if isinstance(context, int) else None
+
+
+def _address(options: OpenAIOptions) -> str:
+    """Where the server's URL was taken from."""
+    return "vlm.url" if options.url else f"the variable {options.url_env}"
+
+
+def _key_remedy(options: OpenAIOptions, where: str) -> str:
+    return f"{where}: put a valid API key into the variable {options.key_env}"
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class PerceptualJudge:
             return scored(question.metric, _cosine(image.cls, text))
         if to == "direction":
             change = self._text(wanted(question)) - self._text(wanted_before(question))
-            before = yield Embed(question.images[-2])
+            before = yield Embed(question.earlier[-1])
             after = yield Embed(current)
             return scored(question.metric, _cosine(_unit(after.cls) - _unit(before.cls), change))
         other = yield Embed(reference(question, to))

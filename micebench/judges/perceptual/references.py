@@ -37,7 +37,7 @@ def reference(question: Question, to: str) -> LazyImage:
     if to == "source":
         return question.images[0]
     if to == "previous":
-        return question.images[-2]
+        return question.earlier[-1]
     file = question.current.target_image
     if file is None:
         raise Nothing("the turn has no reference image")
@@ -52,8 +52,8 @@ def wanted(question: Question) -> str:
 
 
 def wanted_before(question: Question) -> str:
-    """Description of the image the turn should start from. Raises Nothing."""
-    if question.turn == 1:
+    """Description of the image the turn starts from. Raises Nothing."""
+    if len(question.earlier) == 1:
         raise Nothing("there is no description of the source image")
     return _described(question, question.turn - 1)
 

@@ -8,7 +8,6 @@ import pytest
 
 from micebench.judges.components.base import Detect, Detection
 from micebench.judges.components.grounding_dino import GroundingDino, GroundingDinoOptions
-from micebench.judges.components.kept import Kept
 from micebench.judges.components.owlv2 import Owlv2, Owlv2Options
 from tests.judges.components import tiny_models as tiny
 from tests.judges.components.tiny_models import Photo, noise
@@ -134,32 +133,3 @@ def test_memory_that_runs_out_is_taken_from_what_was_kept(make: Made, monkeypatc
     found, _ = detector.detect([SESSION[0], SESSION[3]])
     same(expected, found)
     assert room[:2] == [False, True]
-
-
-class Weight(int):
-    """So many MiB."""
-
-    @property
-    def nbytes(self) -> int:
-        return int(self) * 2**20
-
-
-def test_over_the_limit_the_longest_unused_goes_first() -> None:
-    kept: Kept[Weight] = Kept(5)
-    asked: list[int] = []
-
-    def compute(items: Sequence[int]) -> list[Weight]:
-        asked.extend(items)
-        return [Weight(item) for item in items]
-
-    assert kept.computed({"a": 2, "b": 2}, compute) == {"a": 2, "b": 2}
-    assert kept.get("a") == 2
-    assert kept.computed({"c": 1, "d": 2, "a": 2}, compute) == {"c": 1, "d": 2, "a": 2}
-    assert asked == [2, 2, 1, 2]
-    assert kept.get("b") is None
-    assert kept.computed({"e": 6}, compute) == {"e": 6}
-    assert all(kept.get(name) is None for name in "abcde")
-    assert not kept.clear()
-    kept.computed({"a": 2}, compute)
-    assert kept.clear()
-    assert kept.get("a") is None

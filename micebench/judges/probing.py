@@ -1,0 +1,13 @@
+"""Whether the servers that a judge would ask are there, found out before hours of editing rather than after them."""
+
+from micebench.cards import JudgeCard, resolve
+
+
+def probe(card: JudgeCard) -> None:
+    """Let the class of a judge's card look for what it needs from others; loads no weights, asks no question.
+
+    A class that needs to has a class method ``probe(card)``. Raises CardError as making the judge would.
+    """
+    look = getattr(resolve(card.judge, where=f"judge {card.id!r}"), "probe", None)
+    if look is not None:
+        look(card)

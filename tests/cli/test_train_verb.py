@@ -1,0 +1,90 @@
+"""`micebench train` of an RL recipe: it trains, and what it cannot do is one line before anything is loaded."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+pytest.importorskip("accelerate")
+pytest.importorskip("tensorboard")
+
+import yaml
+
+from micebench.cli import main
+from tests.rl.tiny import tiny_editor, tiny_rl
+
+
+@pytest.fixture
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """The verb, in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["micebench", "train", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return int(end.value.code or 0), said.out, said.err
+
+    return call
+
+
+def test_a_recipe_is_trained_from_the_command_line(train, tmp_path: Path) -> None:
+    card = tiny_editor(tmp_path / "tiny-weights", steps=2)
+    said = card.model_dump(mode="json", exclude_defaults=True)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
+    recipe = json.loads(tiny_rl(model="nobody", iterations=40).model_dump_json(exclude_defaults=True))
+    (tmp_path / "rl.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    words = ("rl.yaml", "--model", "tiny.yaml", "--iterations", "2", "--seed", "7", "--device", "cpu", "-o", "work")
+    code, out, err = train(*words)
+    assert code == 0, err
+    assert out.splitlines()[-1].split() == ["weights", "work/best"]
+    noted = json.loads((tmp_path / "work" / "recipe.json").read_text(encoding="utf-8"))
+    assert (noted["model"], noted["iterations"], noted["seed"]) == ("tiny.yaml", 2, 7)
+    steps = [line.split()[0] for line in out.splitlines()[:-1]]
+    assert steps == ["1", "2"]
+    assert "CC" in out.splitlines()[0]
+
+    code, out, _ = train(*words)  # the same command again has nothing to do
+    assert (code, len(out.splitlines())) == (0, 1)
+    changed = [*words[:4], "3", *words[5:]]
+    code, out, err = train(*changed)
+    assert code == 1
+    assert err.startswith("error: work holds a training run of another recipe")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["mt-editflow-nft", "--model", "kontexts"], "'kontexts'"),
+        (["mt-editflow-nft", "--model", "flux.1-kontext-dev"], "e.g. mt-editflow-nft-lora"),
+        (["mt-editflow-nft", "--task", "mice-cm-train"], "'mice-cm-train'"),
+        (["mt-editflow-nft", "--task", "nowhere"], "'nowhere'"),
+        (["mt-editflow-nft", "--judge", "nobody"], "'nobody'"),
+        (["mt-editflow-nft", "--iterations", "0"], "iterations"),
+        (["mt-editflow"], "mt-editflow-nft"),
+        (["kontext", "--model", "kontext"], "--model: for post-training"),
+        (["kontext", "--iterations", "3", "--judge", "exact"], "--judge, --iterations: for post-training"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line(train, tmp_path: Path, words: list[str], named: str) -> None:
+    code, out, err = train(*words, "--device", "cpu")
+    assert (code, out) == (1, "")
+    line = err.rstrip("\n")
+    assert line.startswith("error: ")
+    assert named in line
+    assert "\n" not in line
+    assert not (tmp_path / "training").exists(), "nothing was begun"
+
+
+def test_help_shows_how_it_is_used(train) -> None:
+    code, out, _ = train("--help")
+    assert code == 0
+    assert "micebench train kontext" in out
+    assert "micebench train mt-editflow-nft --model kontext --out training/rl" in out
+    assert "accelerate launch -m micebench train" in out
