@@ -9,6 +9,7 @@ from micebench.report.gallery import cards
 from micebench.report.html import render, write_report
 from micebench.report.picking import Outcome, outcomes, pick
 from micebench.report.thumbnails import thumbnail
+from micebench.sessions import Rule
 from tests.report.page import parse
 from tests.report.runs import Plan, make_session, write_run
 
@@ -64,6 +65,20 @@ def test_the_byte_budget_cuts_sessions_and_says_so(run):
     assert 0 < shown < 12
     assert f"{shown} of 12 sessions shown (the page" in html
     assert len(html) < len(whole)
+
+
+def test_a_standing_rule_is_shown_once_and_the_edit_behind_it_whole(tmp_path):
+    rule = "For all edits to come the object that is edited must be red, " + "and nothing else may be " * 10 + "red."
+    edit = "With this rule active, put a plastic circle above the cross"
+    session = make_session(
+        1, "cm", 3, rule=Rule(rule, "color", "red"), instructions=[f"{rule} {edit}", "Remove the cross", rule]
+    )
+    run = write_run(tmp_path, [Plan(session, (True,) * 3)])
+    (card,) = parse(render(run)).find("article", klass="session")
+    assert [box.text.split(maxsplit=1)[1] for box in card.find("p", klass="rulebox")] == [rule]
+    said = [text.text for text in card.find("p", klass="instruction")]
+    assert said == [f"… {edit}", "Remove the cross", rule], "who says nothing but the rule says the rule"
+    assert not card.find("details", klass="instruction")
 
 
 def test_a_gap_is_shown_as_a_gap_and_never_as_a_score(run):
