@@ -8,6 +8,7 @@ from micebench.cards.load import (
     find_recipes,
     load_card,
     read_yaml,
+    yaml_fields,
 )
 from micebench.cards.resolve import resolve
 from micebench.cards.schema import AdapterSource, Card, DataSource, EditorCard, JudgeCard, TaskCard
@@ -27,4 +28,5 @@ __all__ = [
     "load_card",
     "read_yaml",
     "resolve",
+    "yaml_fields",
 ]

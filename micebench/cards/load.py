@@ -93,6 +93,11 @@ def _read(kind: type[C], path: Path) -> C:
 
 def read_yaml(path: Path, form: type[M]) -> M:
     """A YAML file as the given model. Raises CardError with file, key and reason."""
+    return check_fields(yaml_fields(path), form, where=str(path))
+
+
+def yaml_fields(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises CardError if there is none."""
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -101,7 +106,7 @@ def read_yaml(path: Path, form: type[M]) -> M:
         raise CardError(f"{path}: not valid YAML ({one_line(error)})") from error
     if not isinstance(fields, dict):
         raise CardError(f"{path}: expected a mapping of keys to values")
-    return check_fields(fields, form, where=str(path))
+    return fields
 
 
 def check_fields(fields: Mapping[str, Any], form: type[M], *, where: str) -> M:

@@ -1,4 +1,4 @@
-"""``micebench list``: the cards that can be named on the command line."""
+"""``micebench list``: the cards and recipes that can be named on the command line."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -12,13 +12,14 @@ class Kind(StrEnum):
     TASKS = "tasks"
     MODELS = "models"
     JUDGES = "judges"
+    RECIPES = "recipes"
 
 
 def list_cards(
     kind: Annotated[Kind | None, typer.Argument(help="Only this kind.", show_default="all")] = None,
     cards: options.Cards = None,
 ) -> None:
-    """List tasks, models and judges.
+    """List tasks, models, judges, and recipes of `micebench train`.
 
     Examples:
 
@@ -30,7 +31,7 @@ def list_cards(
     from rich.markup import escape
     from rich.table import Table
 
-    from micebench.cards import EditorCard, JudgeCard, TaskCard, find_cards, load_card
+    from micebench.cards import EditorCard, JudgeCard, TaskCard, find_cards, find_recipes, load_card, yaml_fields
     from micebench.errors import CardError
 
     console = Console()
@@ -49,3 +50,14 @@ def list_cards(
                 table.add_row(escape(card_id), "-", f"[red]{escape(str(error))}[/red]")
         console.print(table)
         console.print()
+    if kind in (None, Kind.RECIPES):
+        table = Table(title="recipes", title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table.add_column("name", style="cyan", no_wrap=True)
+        table.add_column("what it does")
+        for recipe_id, path in sorted(find_recipes(cards or ()).items()):
+            try:
+                said = escape(str(yaml_fields(path).get("description", "")))
+            except CardError as error:
+                said = f"[red]{escape(str(error))}[/red]"
+            table.add_row(escape(recipe_id), said)
+        console.print(table)

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from micebench.cards import check_fields, find_recipes
-from micebench.errors import CardError, nearest, one_line
+from micebench.cards import check_fields, find_recipes, yaml_fields
+from micebench.errors import CardError, nearest
 from micebench.rl.advantages import AdvantageOptions
 from micebench.rl.lora import LoraOptions
 from micebench.rl.samplers import SamplingPlan
@@ -142,19 +141,9 @@ def recipe_fields(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """What a recipe says, its bases included."""
     if path in seen:
         raise CardError(f"{path}: its base leads back to itself")
-    fields = _mapping(path)
+    fields = yaml_fields(path)
     base = fields.pop("base", None)
     return fields if base is None else _merged(recipe_fields(recipe_path(base), (*seen, path)), fields)
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CardError(f"{path}: cannot be read as YAML ({one_line(error)})") from error
-    if not isinstance(fields, dict):
-        raise CardError(f"{path}: expected a mapping of keys to values")
-    return fields
 
 
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

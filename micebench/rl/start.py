@@ -37,6 +37,11 @@ def starting_model(
             f"recipe {recipe.id!r} trains on rendered scenes (task {task.id!r}), and {card.id!r} edits photographs: "
             f"take a recipe for such editors, e.g. mt-editflow-{method}-lora, or name sessions with --task"
         )
+    if card.domain == "mini" and task.domain == "photo":
+        raise CardError(
+            f"{card.id!r} edits rendered scenes, and task {task.id!r} has photographs: leave --task out, or name an "
+            "editor of photographs with --model"
+        )
     check_domain(task, card)
     check_card(card, full=recipe.lora is None)
     _, placed = place(card, files)

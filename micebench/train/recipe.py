@@ -91,6 +91,7 @@ class Recipe(_Part):
     """A whole training run, from nothing (`autoencoder`) or from another model's weights (`start`)."""
 
     id: str
+    description: str = ""
     seed: int = 0
     start: str | None = Field(default=None, description="model, or path of a saved pipeline, to go on from")
     context: Context = Field(default="last", description="what a prompt says: see `EditRequest`")

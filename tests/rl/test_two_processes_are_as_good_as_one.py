@@ -25,10 +25,11 @@ from tests.editors.tiny_pipelines import with_small_megapixels, without_torchvis
 from tests.rl.photographs import write_judge, write_model, write_recipe, write_sessions  # noqa: E402
 from tests.rl.policies import UNGUIDED  # noqa: E402
 
-TOLERANCE = 0.02
+TOLERANCE = 0.05
 """Distance (L2, over all weights) between the two trainings, as a share of the way that one of them went. Float
 rounding (another order of sums, other places in memory) now and then rounds a pixel the other way, which the rewards
-show; and AdamW makes whole steps of gradients that are nearly zero, such as a LoRA's first ones."""
+show; and AdamW makes whole steps of gradients that are nearly zero, of which a model with all its weights has some.
+Seen: 0.0002 (LoRA, NFT) and 0.016 (all weights, GRPO). A process that is not heard changes half of the gradient."""
 
 WORKER = """
 import json, os, sys
