@@ -42,7 +42,7 @@ from micebench.cards import EditorCard, load_card
 from micebench.engine.setup import judge_source
 from micebench.judges.base import Judge
 from micebench.rl.grpo import Grpo
-from micebench.rl.learning import Learner
+from micebench.rl.learning import Learner, Method
 from micebench.rl.nft import Nft
 from micebench.rl.policy import Policy
 from micebench.rl.recipe import RlRecipe, load_rl_recipe
@@ -129,11 +129,7 @@ def timed(recipe: RlRecipe, count: int, device: str, *, one_by_one: bool = False
         accelerator = Accelerator(mixed_precision=recipe.precision, cpu=device == "cpu", project_dir=Path(folder))
         torch.manual_seed(recipe.seed)
         task, card = load_task_card(recipe.task), load_card(EditorCard, recipe.model)
-        method = (
-            Nft(recipe.nft, recipe.advantages.clip)
-            if recipe.nft is not None
-            else Grpo(recipe.grpo, recipe.rollout.sampling, recipe.advantages.clip)
-        )
+        method = method_of(recipe)
         policy = (OneByOne if one_by_one else Policy)(card, None, copies=method.copies, device=accelerator.device)
         learner = Learner(accelerator, policy, method, recipe.learn, recipe.seed)
         source = judge_source(recipe.judge, task)
@@ -153,6 +149,14 @@ def timed(recipe: RlRecipe, count: int, device: str, *, one_by_one: bool = False
             rewards.close()
             accelerator.free_memory()
         return said[1:]
+
+
+def method_of(recipe: RlRecipe) -> Method:
+    """NFT or GRPO, as the recipe says."""
+    if recipe.nft is not None:
+        return Nft(recipe.nft, recipe.advantages.clip)
+    assert recipe.grpo is not None
+    return Grpo(recipe.grpo, recipe.rollout.sampling, recipe.advantages.clip)
 
 
 def seconds(said: Sequence[dict[str, float]]) -> float:

@@ -130,10 +130,7 @@ class Run:
             return self._verdicts
         manifest = self.manifest
         if manifest.judge is None or manifest.judge_hash is None:
-            raise RunError(
-                f"{self.path}: task {manifest.task!r} has no judge of its own; "
-                f"run `micebench judge {self.path} --judge NAME`"
-            )
+            raise RunError(f"{self.path}: not judged yet; run `micebench judge {self.path} --judge NAME`")
         path = self._dir.verdicts(manifest.judge, manifest.judge_hash)
         index = VerdictIndex(self.edit_index(), manifest.judge_hash, manifest.metrics, path)
         index.load()

@@ -47,13 +47,8 @@ class Learner:
     def __init__(
         self, accelerator: Accelerator, policy: Policy, method: Method, part: LearnRecipe, seed: int
     ) -> None:
-        self._accelerator, self._policy, self._method, self._part, self._seed = (
-            accelerator,
-            policy,
-            method,
-            part,
-            seed,
-        )
+        self._accelerator, self._policy, self._method = accelerator, policy, method
+        self._part, self._seed = part, seed
         optimizer = torch.optim.AdamW(policy.parameters(), lr=part.lr, weight_decay=part.weight_decay)
         self.module, self.optimizer = accelerator.prepare(policy.denoiser, optimizer)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / part.warmup))
@@ -89,7 +84,7 @@ class Learner:
             self.schedule.step()
             self.ema.step(self._policy.parameters())
             said.append({"gradient_norm": float(norm or 0.0)})
-        return {**_means(said), "lr": self.schedule.get_last_lr()[0]}
+        return {**_means(said), "lr": float(self.schedule.get_last_lr()[0])}
 
     def _batches(
         self, chunk: Sequence[Lesson], rollouts: Rollouts[Trace], first: int, values: Tensor, iteration: int

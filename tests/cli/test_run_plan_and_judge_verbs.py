@@ -7,6 +7,7 @@ import pytest
 
 from micebench.cli import main
 from micebench.engine.run import open_run
+from micebench.errors import RunError
 from tests.toy import toy_cards
 
 EDITOR = """
@@ -62,6 +63,19 @@ def test_quiet_and_no_report(micebench, tmp_path: Path) -> None:
     assert run.name == "toy--painter--limit-2--seed-3"
     assert not (run / "report").exists()
     assert open_run(run).manifest.n_sessions == 2
+
+
+def test_one_may_edit_now_and_judge_later(micebench, tmp_path: Path) -> None:
+    toy_cards(tmp_path / "cards")
+    words = ("-t", "toy", "-m", "painter", "--cards", "cards", "--out", "r")
+    code, out, _ = micebench("run", *words, "--judge", "none")
+    assert (code, out) == (0, "the edits are not judged; run: micebench judge r --judge meter\n")
+    with pytest.raises(RunError, match=r"not judged yet; run `micebench judge .*r --judge NAME`"):
+        open_run(tmp_path / "r").verdicts()
+    assert micebench("judge", "r", "--judge", "meter", "--cards", "cards", "--quiet")[0] == 0
+    judged = list(open_run(tmp_path / "r").verdicts())
+    assert micebench("run", *words, "--judge", "none")[0] == micebench("run", *words, "--quiet")[0] == 0
+    assert list(open_run(tmp_path / "r").verdicts()) == judged != []
 
 
 def test_failed_sessions_end_with_code_3_and_are_retried(micebench, tmp_path: Path) -> None:

@@ -12,9 +12,18 @@ pytest.importorskip("accelerate")
 pytest.importorskip("tensorboard")
 
 import yaml
+from accelerate.state import AcceleratorState
 
 from micebench.cli import main
 from tests.rl.tiny import tiny_editor, tiny_rl
+
+
+@pytest.fixture(autouse=True)
+def own_process():
+    """A command has a process of its own; accelerate keeps its precision per process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture
