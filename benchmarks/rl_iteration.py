@@ -17,10 +17,11 @@ flow_grpo/rewards.py of github.com/yuxiaooye/Edit-R2 @ 2dd266f) has loops:
 It is their structure, not their code: their model (BAGEL, 7 B), its rewriting of prompts, its cache of keys and
 values and their servers are not in it. Their release has no NFT; there the three loops are put around ours.
 
-A table goes to stderr, one JSON line per method to stdout. `ratio` (goal >= 3) is seconds of an iteration in that
-structure over seconds of ours; `waiting` is the part of judging that sampling did not hide. What batching gains
-depends on the machine: a CPU has computed a small batch as soon as its cores are busy, so the ratio on a CPU says
-little about a GPU, and neither says anything about a judge behind a network.
+A table goes to stderr, one JSON line per method to stdout. The structures take turns. `ratio` (goal >= 3) is seconds
+of an iteration in that structure over seconds of ours, `ratio_cpu` the same of seconds that this process computed: on
+a machine with other work `ratio` says little. `waiting` is the part of judging that sampling did not hide. What
+batching gains depends on the machine: a CPU has no idle cores left to fill once a small batch keeps them busy, so a
+ratio on a CPU says little about a GPU, and neither says anything about a judge behind a network.
 """
 
 import argparse
@@ -29,10 +30,11 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from itertools import count
 from pathlib import Path
 from statistics import mean
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import torch
@@ -95,19 +97,23 @@ def main() -> None:
 
 
 def measure(method: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Both structures, one after the other, in this process."""
+    """Both structures in this process, taking turns."""
     recipe = load_rl_recipe(f"mt-editflow-{method}", {"model": options.model})
     rollout = recipe.rollout.model_copy(update={"sessions": options.sessions, "group": options.group})
     # `min_advantage` would leave out edits that the other structure learns from as well
     learn = recipe.learn.model_copy(update={"min_advantage": 0.0})
     recipe = recipe.model_copy(update={"rollout": rollout, "learn": learn, "validation": None})
     alone = recipe.model_copy(update={"learn": learn.model_copy(update={"micro": 1})})
-    ours = timed(recipe, options.iterations, options.device)
-    theirs = timed(alone, options.iterations, options.device, one_by_one=True)
+    both = iterated(recipe, options.device), iterated(alone, options.device, one_by_one=True)
+    turns = [[next(structure) for structure in both] for _ in range(options.iterations + 1)]
+    ours, theirs = ([pair[number] for pair in turns[1:]] for number in (0, 1))
+    for structure in both:
+        structure.close()
     return {
         "benchmark": "rl_iteration",
         "method": method,
         "ratio": round(seconds(theirs) / seconds(ours), 2),
+        "ratio_cpu": round(_mean(theirs, "cpu") / _mean(ours, "cpu"), 2),
         "ratio_sampling": round(_mean(theirs, "sampling") / _mean(ours, "sampling"), 2),
         "ratio_learning": round(_mean(theirs, "learning") / _mean(ours, "learning"), 2),
         "ours": report(ours),
@@ -123,8 +129,8 @@ def measure(method: str, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def timed(recipe: RlRecipe, count: int, device: str, *, one_by_one: bool = False) -> list[dict[str, float]]:
-    """Numbers of `count` iterations after one that warms up; "wall" is all of an iteration's seconds."""
+def iterated(recipe: RlRecipe, device: str, *, one_by_one: bool = False) -> Generator[dict[str, float], None, None]:
+    """Numbers of one iteration after the other; "wall" is all of its seconds, "cpu" those that it computed."""
     with tempfile.TemporaryDirectory(prefix="micebench-rl-") as folder:
         accelerator = Accelerator(mixed_precision=recipe.precision, cpu=device == "cpu", project_dir=Path(folder))
         torch.manual_seed(recipe.seed)
@@ -137,18 +143,17 @@ def timed(recipe: RlRecipe, count: int, device: str, *, one_by_one: bool = False
         judge = OneAfterAnother(source.build()) if one_by_one else source.build()
         rewards = Rewards(judge, list(recipe.advantages.weights), known=source.metrics)
         iterate = Iteration(recipe, accelerator, card, load_task(task), policy, rewards, method, learner)
-        said: list[dict[str, float]] = []
         try:
-            for number in range(count + 1):
-                start = perf_counter()
+            for number in count():
+                start, computed = perf_counter(), process_time()
                 numbers = iterate(number)
                 if device == "cuda":
                     torch.cuda.synchronize()
-                said.append({**numbers, "seconds/wall": perf_counter() - start})
+                spent = {"seconds/wall": perf_counter() - start, "seconds/cpu": process_time() - computed}
+                yield {**numbers, **spent}
         finally:
             rewards.close()
             accelerator.free_memory()
-        return said[1:]
 
 
 def method_of(recipe: RlRecipe) -> Method:
@@ -169,6 +174,7 @@ def report(said: Sequence[dict[str, float]]) -> dict[str, Any]:
     judging, waiting = _mean(said, "judging"), _mean(said, "waiting")
     return {
         "seconds": round(seconds(said), 2),
+        "cpu_s": round(_mean(said, "cpu"), 2),
         **{f"share_{part}": round(_mean(said, part) / seconds(said), 4) for part in PARTS},
         "judging_s": round(judging, 3),
         "judging_hidden": round(1 - min(waiting / judging, 1), 3),

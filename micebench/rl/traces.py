@@ -105,7 +105,7 @@ class Recording:
         given = {name: value for name, value in self._first.items() if name not in ("hidden_states", "timestep")}
         own = {name for name, value in given.items() if name in _PER_ITEM and value is not None}
         sigmas, timesteps = trajectory.sigmas.cpu(), torch.stack(self._timesteps).cpu()
-        clean, context = trajectory.clean.cpu(), self._first["hidden_states"][:, tokens:].cpu()
+        clean, context = trajectory.clean.cpu(), self._first["hidden_states"][:, tokens:].clone().cpu()
         latents = _per_item(trajectory.latents, items)
         log_probs = _per_item(trajectory.log_probs, items)
         starts: list[int] = trajectory.starts.tolist()
