@@ -55,12 +55,12 @@ def train(
 
     def show(step: int, numbers: dict[str, float]) -> None:
         said = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-        console.print(f"{step:6d}  {said}", highlight=False)
+        console.print(f"{step:6d}  {said}", highlight=False, soft_wrap=True)
 
     def show_rewards(step: int, numbers: dict[str, float]) -> None:
         from micebench.rl.report import one_line
 
-        console.print(f"{step:6d}  {one_line(numbers)}", highlight=False)
+        console.print(f"{step:6d}  {one_line(numbers)}", highlight=False, soft_wrap=True)
 
     rewarded = {"model": model, "task": task, "judge": judge, "iterations": iterations}
     files = {"weights": weights, "data": data}
@@ -71,7 +71,7 @@ def train(
         if given:
             raise CardError(f"{', '.join(given)}: for post-training; recipe {recipe!r} trains from its own data")
         kept = _train(path, seed, out, device, show)
-    console.print(f"weights  {kept}", highlight=False)
+    console.print(f"weights  {kept}", highlight=False, soft_wrap=True)
 
 
 def _train(path: Path, seed: int | None, out: Path | None, device: str | None, show: "Log") -> Path:

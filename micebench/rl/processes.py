@@ -9,6 +9,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGr
 
 from micebench.errors import MicebenchError, RunError
 from micebench.rl.recipe import RlRecipe
+from micebench.train.workdir import accelerator_for
 
 _PATIENCE = timedelta(days=1)
 """One process validates, or waits for a slow judge, while the others wait for it; the default is minutes."""
@@ -33,17 +34,12 @@ def join_processes(recipe: RlRecipe, work: Path, device: str | None) -> Accelera
                 "own, with calls of its own: launch without it, with a recipe that has a lora and checkpointing: "
                 "true; quantize the model (options.quantization) if it still does not fit"
             )
-    accelerator = Accelerator(
-        mixed_precision=recipe.precision,
-        cpu=device == "cpu",
-        log_with="tensorboard",
-        project_dir=work,
-        kwargs_handlers=[
-            InitProcessGroupKwargs(timeout=_PATIENCE),
-            # what a last block does to text tokens reaches no output, and so no gradient
-            DistributedDataParallelKwargs(find_unused_parameters=True),
-        ],
-    )
+    handlers = [
+        InitProcessGroupKwargs(timeout=_PATIENCE),
+        # what a last block does to text tokens reaches no output, and so no gradient
+        DistributedDataParallelKwargs(find_unused_parameters=True),
+    ]
+    accelerator = accelerator_for(work, recipe.precision, device, handlers)
     launched, joined = int(os.environ.get("WORLD_SIZE", "1")), accelerator.num_processes
     if launched != joined:
         raise RunError(f"{launched} processes were launched, but they have no GPU to meet on; give --device cpu")

@@ -34,7 +34,7 @@ from micebench.train.flow import flow_loss, interpolate, pack, position_ids, sam
 from micebench.train.recipe import FlowRecipe, Recipe, round_of
 from micebench.train.stream import Batches, batches, to_unit
 from micebench.train.validate import validate
-from micebench.train.workdir import Log, Progress, claim, load_checkpoint, logger, save_checkpoint
+from micebench.train.workdir import Log, Progress, accelerator_for, claim, load_checkpoint, logger, save_checkpoint
 
 
 def train_kontext(recipe: Recipe, work: Path, show: Log | None = None, device: str | None = None) -> Path:
@@ -47,7 +47,7 @@ def train_kontext(recipe: Recipe, work: Path, show: Log | None = None, device: s
     Raises:
         RunError: `work` belongs to another recipe.
     """
-    accelerator = Accelerator(mixed_precision="bf16", cpu=device == "cpu", log_with="tensorboard", project_dir=work)
+    accelerator = accelerator_for(work, "bf16", device)
     claim(work, recipe)
     accelerator.init_trackers("tensorboard")
     log = logger(work, accelerator, show)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from micebench.cards import JudgeCard, load_card
 from micebench.engine.images import StoredImage
+from micebench.hush import hush
 from micebench.instructions import EDIT_TYPES
 from micebench.judges.exact import ExactJudge
 from micebench.mini.generate import Plan, plans
@@ -46,7 +47,8 @@ def validate(pipeline: FluxKontextPipeline, recipe: Recipe) -> dict[str, float]:
     each = recipe.validation.sessions // len(tracks)
     drawn = [plan for track in tracks for plan in islice(plans("validation", track, 3, recipe.seed), each)]
     trials = [Trial(plan, turn) for plan in drawn for turn in range(1, len(plan.steps) + 1)]
-    outputs = sample(pipeline, recipe, trials)
+    with hush():  # prompts longer than a text encoder reads are cut, as planned
+        outputs = sample(pipeline, recipe, trials)
     questions = [question for trial, output in zip(trials, outputs, strict=True) for question in _ask(trial, output)]
     verdicts = ExactJudge(load_card(JudgeCard, "exact")).judge(questions)
     scores: dict[str, list[float]] = {}

@@ -2,16 +2,30 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from pydantic import BaseModel, ValidationError
 
 from micebench.errors import RunError
 from micebench.store.keys import content_key
 
 Log = Callable[[int, dict[str, float]], None]
+
+
+def accelerator_for(work: Path, precision: str, device: str | None, handlers: Sequence[Any] = ()) -> Accelerator:
+    """The accelerator of a training; an earlier one of this Python process may have had another precision."""
+    AcceleratorState._reset_state()
+    return Accelerator(
+        mixed_precision=precision,
+        cpu=device == "cpu",
+        log_with="tensorboard",
+        project_dir=work,
+        kwargs_handlers=list(handlers),
+    )
 
 
 def claim(work: Path, recipe: BaseModel) -> None:
