@@ -15,6 +15,10 @@ def publish(
         Path | None,
         typer.Option("--reference", metavar="RUN", help="Run on mice-mini-reference: adds the exposure gap."),
     ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option("--against", metavar="RUN", help="Run of another model on one of the tasks: adds differences."),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder with results/ and baselines/.", show_default="here")
     ] = Path(),
@@ -22,7 +26,7 @@ def publish(
 ) -> None:
     """Write the results and the model card of a model, from its runs alone.
 
-    results/TASK/MODEL/: summary.json, manifest.json (and exposure_gap.json).
+    results/TASK/MODEL/: summary.json, manifest.json (and exposure_gap.json, against-OTHER.json).
     baselines/MODEL/: README.md, turns.png, sessions.png (and curve.png, if curve.jsonl
     lies beside the model's card).
 
@@ -34,8 +38,10 @@ def publish(
       micebench publish clumsy runs/mice-mini--clumsy
 
       micebench publish clumsy runs/short runs/long --reference runs/alone
+
+      micebench publish kontext-rl runs/mice-mini--kontext-rl --against runs/mice-mini--kontext
     """
     from micebench.report.publish import publish as write
 
-    for path in write(model, runs, reference=reference, out=out, cards=cards or ()):
+    for path in write(model, runs, reference=reference, against=against or (), out=out, cards=cards or ()):
         typer.echo(path)

@@ -23,19 +23,30 @@ class Evidence:
         card: the model.
         runs: in the order given; no task twice.
         reference: single turns from the reference state, and `whole`: the run that has the same turns in full.
+        against: runs of other models, each on the task of one of these.
     """
 
     card: EditorCard
     runs: tuple[Run, ...]
     reference: Run | None = None
     whole: Run | None = None
+    against: tuple[Run, ...] = ()
+
+    def of_task(self, task: str) -> Run:
+        return next(run for run in self.runs if run.manifest.task == task)
 
     @property
     def all_runs(self) -> tuple[Run, ...]:
         return (*self.runs, self.reference) if self.reference is not None else self.runs
 
 
-def admit(model: str, runs: Sequence[Path], reference: Path | None = None, cards: CardFolders = ()) -> Evidence:
+def admit(
+    model: str,
+    runs: Sequence[Path],
+    reference: Path | None = None,
+    against: Sequence[Path] = (),
+    cards: CardFolders = (),
+) -> Evidence:
     """Check the runs of a model card.
 
     Raises:
@@ -52,7 +63,10 @@ def admit(model: str, runs: Sequence[Path], reference: Path | None = None, cards
         other = by_task.setdefault(run.manifest.task, run)
         if other is not run:
             raise RunError(f"{other.path} and {run.path} are both runs of {run.manifest.task!r}; give one of them")
-    return Evidence(card, tuple(opened), single, _whole(single, opened) if single else None)
+    others = tuple(open_run(path) for path in against)
+    for run in others:
+        _check_other(run, card, opened)
+    return Evidence(card, tuple(opened), single, _whole(single, opened) if single else None, others)
 
 
 def _check(run: Run, card: EditorCard, cards: CardFolders) -> None:
@@ -69,6 +83,16 @@ def _check(run: Run, card: EditorCard, cards: CardFolders) -> None:
             f"run `micebench judge {run.path} --judge {JUDGE}`"
         )
     _check_cards(run, card, cards)
+    _check_finished(run)
+
+
+def _check_other(run: Run, card: EditorCard, opened: Sequence[Run]) -> None:
+    """What is compared with is another model's finished run of one of the tasks."""
+    if run.manifest.model == card.id:
+        raise RunError(f"{run.path} is a run of {card.id!r} itself; --against takes runs of another model")
+    tasks = [one.manifest.task for one in opened]
+    if run.manifest.task not in tasks:
+        raise RunError(f"{run.path} is a run of {run.manifest.task!r}, but the runs given are of {', '.join(tasks)}")
     _check_finished(run)
 
 

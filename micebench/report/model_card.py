@@ -8,12 +8,15 @@ import yaml
 
 from micebench.instructions import EDIT_TYPES
 from micebench.report.admission import Evidence
+from micebench.report.gain import by_kind, by_metric
 from micebench.report.headline import command
+from micebench.report.markdown import table
 from micebench.report.tables import turn_numbers
 from micebench.report.text import interval, number
 from micebench.sessions import TRACKS
 
 if TYPE_CHECKING:
+    from micebench.engine.compare import Comparison
     from micebench.engine.run import Run
 
 Cell = Mapping[str, Any]
@@ -63,11 +66,42 @@ class Making:
 
     @property
     def seed(self) -> int:
-        return (yaml.safe_load(self.recipe) or {}).get("seed", 0)
+        return self._says.get("seed", 0)
+
+    @property
+    def start(self) -> str:
+        """The model that it was post-trained from; "" for a training of its own."""
+        return self._says.get("model", "")
+
+    @property
+    def weights(self) -> str:
+        """Where training leaves the weights, below its folder."""
+        return "best" if self.start else "weights"
+
+    @property
+    def _says(self) -> Mapping[str, Any]:
+        return yaml.safe_load(self.recipe) or {}
 
 
-def model_card(evidence: Evidence, making: Making, exposure: Mapping[str, Any] | None) -> str:
-    """Markdown; `exposure` as from `exposure_gap`, None without a reference run."""
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Compared with another model on one task, as Markdown."""
+
+    task: str
+    before: str
+    by_metric: str
+    by_kind: str
+    sessions: int
+    results: str
+
+
+def model_card(
+    evidence: Evidence,
+    making: Making,
+    exposure: Mapping[str, Any] | None,
+    comparisons: Sequence["Comparison"] = (),
+) -> str:
+    """Markdown; `exposure` as from `exposure_gap`, None without a reference run; `comparisons` with other models."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -85,6 +119,7 @@ def model_card(evidence: Evidence, making: Making, exposure: Mapping[str, Any] |
         publish=_publish_command(evidence),
         sections=[_section(run) for run in evidence.runs],
         exposure=_exposure(exposure) if exposure else "",
+        gains=[_gain(found) for found in comparisons],
         reference=evidence.reference.manifest.task if evidence.reference else "",
         whole=evidence.whole.manifest.task if evidence.whole else "",
         provenance=_provenance(evidence),
@@ -96,9 +131,28 @@ def usual_folder(run: "Run") -> str:
     return f"runs/{run.manifest.task}--{run.manifest.model}"
 
 
+def gain_file(found: "Comparison") -> str:
+    """Where a comparison is kept, below ``results/``."""
+    return f"{found.task}/{found.b['model']}/against-{found.a['model']}.json"
+
+
+def _gain(found: "Comparison") -> Gain:
+    numbers, before = found.numbers, found.a["model"]
+    heads = (before, found.b["model"])
+    return Gain(
+        found.task,
+        before,
+        by_metric(numbers["metrics"], heads),
+        by_kind(numbers, heads),
+        numbers["n_paired"],
+        f"../../results/{gain_file(found)}",
+    )
+
+
 def _publish_command(evidence: Evidence) -> str:
     words = [f"micebench publish {evidence.card.id}", *(usual_folder(run) for run in evidence.runs)]
     words += [f"--reference {usual_folder(evidence.reference)}"] if evidence.reference else []
+    words += [f"--against {usual_folder(run)}" for run in evidence.against]
     return " \\\n  ".join(words)
 
 
@@ -120,7 +174,7 @@ def _section(run: "Run") -> Section:
 def _by_turn(summary: Mapping[str, Any]) -> str:
     names = _COLUMNS | _WEAR
     rows = [[turn, *_cells(summary["metrics"], names, turn)] for turn in turn_numbers(summary)]
-    return _table(["turn *k*", *names.values(), "n"], rows)
+    return table(["turn *k*", *names.values(), "n"], rows)
 
 
 def _by_track(summary: Mapping[str, Any]) -> str:
@@ -130,7 +184,7 @@ def _by_track(summary: Mapping[str, Any]) -> str:
     rows = [
         [track, turn, *_cells(tracks[track], _COLUMNS, turn)] for track in _ordered(tracks, TRACKS) for turn in shown
     ]
-    return _table(["track", "turn *k*", *_COLUMNS.values(), "n"], rows)
+    return table(["track", "turn *k*", *_COLUMNS.values(), "n"], rows)
 
 
 def _cells(metrics: Mapping[str, Mapping[str, Cell]], names: Iterable[str], turn: str) -> list[str]:
@@ -155,7 +209,7 @@ def _independence(summary: Mapping[str, Any]) -> str:
         rows.append([name, _number(first), _number(power), _number(whole), _versus(whole, power), str(whole["n"])])
     power_name = "turn 1 cubed" if last == "3" else f"turn 1 to the power {last}"
     heads = ["sessions", "turn-1 success", power_name, f"turn-{last} success", f"turn-{last} is", "n"]
-    return _table(heads, rows) if last != "1" else ""
+    return table(heads, rows) if last != "1" else ""
 
 
 def _versus(whole: Cell, power: Cell) -> str:
@@ -172,7 +226,7 @@ def _by_type(summary: Mapping[str, Any]) -> str:
     for kind in _ordered(pooled, EDIT_TYPES):
         first = by_turn[kind]["1"]
         rows.append([kind, _number(first), str(first["n"]), _number(pooled[kind]), str(pooled[kind]["n"])])
-    return _table(["edit type", "turn 1", "n", "all turns", "n"], rows)
+    return table(["edit type", "turn 1", "n", "all turns", "n"], rows)
 
 
 def _first_failures(summary: Mapping[str, Any]) -> str:
@@ -185,7 +239,7 @@ def _exposure(found: Mapping[str, Any]) -> str:
     heads = ["", "from the reference state", "from its own output", "exposure gap", "p", "n"]
     rows = [[f"turn {turn}", *_gap(cell)] for turn, cell in found["turns"].items()]
     kinds = found["edit_types"]
-    return _table(heads, [*rows, *([kind, *_gap(kinds[kind])] for kind in _ordered(kinds, EDIT_TYPES))])
+    return table(heads, [*rows, *([kind, *_gap(kinds[kind])] for kind in _ordered(kinds, EDIT_TYPES))])
 
 
 def _gap(cell: Cell) -> list[str]:
@@ -203,7 +257,7 @@ def _provenance(evidence: Evidence) -> str:
             f"`{digest[:12]}`" for digest in (manifest.task_hash, manifest.editor_hash, manifest.judge_hash or "")
         ]
         rows.append([manifest.task, *hashes, str(manifest.seed), manifest.platform, versions])
-    return _table(["task", "task card", "model", "judge card", "seed", "machine", "versions"], rows, rule=":--")
+    return table(["task", "task card", "model", "judge card", "seed", "machine", "versions"], rows, rule=":--")
 
 
 def _number(cell: Cell, of: int | None = None) -> str:
@@ -211,11 +265,6 @@ def _number(cell: Cell, of: int | None = None) -> str:
     ends = interval(cell.get("low"), cell.get("high"))
     few = f"n {cell['n']}" if of is not None and cell["n"] != of else ""
     return "<br>".join([number(cell["value"]), *(f"<sub>{part}</sub>" for part in (ends, few) if part)])
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], rule: str = "--:") -> str:
-    lines = [heads, [":--", *[rule] * (len(heads) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _ordered(names: Iterable[str], preferred: Sequence[str]) -> list[str]:

@@ -116,14 +116,39 @@ def curve_figure(curve: "Curve") -> bytes:
         _loss(axes, name.removesuffix("/loss"), curve[name])
     rest = grid[len(losses) :]
     if overall:
-        _validation(rest.pop(0), "validation split", overall, curve)
+        _percents(rest.pop(0), "validation split", overall, curve)
     if kinds:
         ordered = sorted(kinds, key=lambda kind: -curve[kinds[kind]][-1][1])
         named = {f"{kind.replace('_', ' ')} {100 * curve[kinds[kind]][-1][1]:.0f}": kinds[kind] for kind in ordered}
-        _validation(rest.pop(0), "validation IF by edit type (last value)", named, curve)
+        _percents(rest.pop(0), "validation IF by edit type (last value)", named, curve)
+    for axes in grid[len(losses) : panels]:
+        axes.set_ylim(0, 100)
     for axes in rest:
         axes.set_axis_off()
     return _png(canvas)
+
+
+def rewards_figure(curve: "Curve") -> bytes:
+    """Post-training: mean rewards of the rollouts, then what held-out sessions score, over iterations."""
+    canvas = _canvas(9.8, 3.9 * 2)
+    (followed, kept), (overall, beside) = canvas.subplots(2, 2)
+    for axes, metric in ((followed, "IF"), (kept, "CC")):
+        named = {f"turn {turn}": name for turn, name in _turns(curve, f"advantage/reward/{metric}/turn_")}
+        _percents(axes, f"mean reward {metric} of the rollouts", named, curve, 100.0, "iteration")
+    named = {f"turn {turn}": name for turn, name in _turns(curve, "validation/overall/")}
+    _percents(overall, "held-out sessions: overall", named, curve, 1.0, "iteration")
+    named = {
+        f"{words}, turn {turn}": name
+        for metric, words in (("turn_success", "turn-k success"), ("content_consistency", "CC"))
+        for turn, name in _turns(curve, f"validation/{metric}/")[-1:]
+    }
+    _percents(beside, "held-out sessions: success and consistency", named, curve, 1.0, "iteration")
+    return _png(canvas)
+
+
+def _turns(curve: "Curve", prefix: str) -> list[tuple[int, str]]:
+    """(turn, name) of the numbers that have one, in the order of turns."""
+    return sorted((int(name.removeprefix(prefix)), name) for name in curve if name.startswith(prefix))
 
 
 def _loss(axes: "Axes", stage: str, points: Sequence[tuple[int, float]]) -> None:
@@ -143,12 +168,15 @@ def _loss(axes: "Axes", stage: str, points: Sequence[tuple[int, float]]) -> None
     _dress(axes, f"{stage}: training loss", "step", "loss")
 
 
-def _validation(axes: "Axes", title: str, lines: Mapping[str, str], curve: "Curve") -> None:
+def _percents(
+    axes: "Axes", title: str, lines: Mapping[str, str], curve: "Curve", unit: float = 100.0, across: str = "step"
+) -> None:
+    """Label -> name of what is drawn, `unit` times its values; many points as their running mean."""
     for place, (label, name) in enumerate(lines.items()):
         steps, values = zip(*curve[name], strict=True)
         axes.plot(
             steps,
-            100 * np.array(values),
+            unit * (np.array(values) if len(values) <= _FEW else _running_mean(values, len(values) // 12)),
             color=_COLOURS[place % len(_COLOURS)],
             marker=_MARKERS[place % len(_MARKERS)] if len(steps) <= _FEW else "",
             linestyle=_DASHES[place % len(_DASHES)],
@@ -157,8 +185,13 @@ def _validation(axes: "Axes", title: str, lines: Mapping[str, str], curve: "Curv
             label=label,
             clip_on=False,
         )
-    axes.set_ylim(0, 100)
-    _dress(axes, title, "step", "percent")
+    _dress(axes, title, across, "percent")
+
+
+def _running_mean(values: Sequence[float], width: int) -> np.ndarray:
+    """Mean over `width` values to either side, fewer at the ends."""
+    sums, counts = (np.convolve(part, np.ones(2 * width + 1), mode="same") for part in (values, np.ones(len(values))))
+    return sums / counts
 
 
 def _dress(axes: "Axes", title: str, across: str, up: str) -> None:

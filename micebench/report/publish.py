@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micebench.cards import CardFolders, EditorCard
+from micebench.engine.compare import Comparison, compare
 from micebench.engine.run import Run
 from micebench.errors import RunError
 from micebench.metrics.exposure import exposure_gap
 from micebench.report.admission import Evidence, admit
 from micebench.report.curve import Curve, read_curve
 from micebench.report.headline import command
-from micebench.report.model_card import Making, model_card
-from micebench.report.plots import curve_figure, turns_figure
+from micebench.report.model_card import Making, gain_file, model_card
+from micebench.report.plots import curve_figure, rewards_figure, turns_figure
 from micebench.report.sheet import contact_sheet
 from micebench.store.manifest import write_atomically
 
@@ -26,6 +27,7 @@ def publish(
     runs: Sequence[Path],
     *,
     reference: Path | None = None,
+    against: Sequence[Path] = (),
     out: Path = Path(),
     cards: CardFolders = (),
 ) -> list[Path]:
@@ -37,6 +39,7 @@ def publish(
         model: id of the model's card.
         runs: finished runs, one per task; the first is the one whose sessions are shown.
         reference: a run of single turns from the reference state (mice-mini-reference).
+        against: runs of other models on some of these tasks, usually of the one that training started from.
         out: folder that holds ``results/`` and ``baselines/``, usually the repository.
         cards: further card folders.
 
@@ -46,15 +49,17 @@ def publish(
     Raises:
         MicebenchError: see `admit`; a training curve that cannot be read; a disk that refuses.
     """
-    evidence = admit(model, runs, reference, cards)
+    evidence = admit(model, runs, reference, against, cards)
     home = evidence.card.folder or Path()
     curve = read_curve(home / "curve.jsonl") if (home / "curve.jsonl").is_file() else {}
     making = Making(_text(home / "recipe.yaml"), _text(home / "notes.md"), bool(curve), _weights_mib(evidence.card))
     gap = _gap(evidence)
     files = _results(evidence, gap)
+    found = [compare(other, evidence.of_task(other.manifest.task)) for other in evidence.against]
+    files |= {Path("results") / gain_file(one): _json(_portable(one)) for one in found}
     page = Path("baselines") / model
-    files[page / "README.md"] = model_card(evidence, making, gap).encode()
-    files |= {page / name: data for name, data in _figures(evidence, curve).items()}
+    files[page / "README.md"] = model_card(evidence, making, gap, found).encode()
+    files |= {page / name: data for name, data in _figures(evidence, making, curve).items()}
     if curve:
         files[page / "curve.jsonl"] = (home / "curve.jsonl").read_bytes()
     for path, data in files.items():
@@ -91,9 +96,16 @@ def _gap(evidence: Evidence) -> dict[str, Any] | None:
         raise RunError(f"{evidence.reference.path}: {error}") from error
 
 
-def _figures(evidence: Evidence, curve: Curve) -> dict[str, bytes]:
+def _portable(found: Comparison) -> dict[str, Any]:
+    """Without the paths of the two runs."""
+    sides = {side: {k: v for k, v in getattr(found, side).items() if k != "path"} for side in ("a", "b")}
+    return found.to_json() | sides
+
+
+def _figures(evidence: Evidence, making: Making, curve: Curve) -> dict[str, bytes]:
     drawn = {"turns.png": turns_figure(evidence.runs), "sessions.png": contact_sheet(evidence.runs[0])}
-    return drawn | ({"curve.png": curve_figure(curve)} if curve else {})
+    draw = rewards_figure if making.start else curve_figure
+    return drawn | ({"curve.png": draw(curve)} if curve else {})
 
 
 def _text(path: Path) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from micebench.cli import build_app
+from micebench.engine.compare import compare
 from micebench.engine.evaluate import evaluate, judge
 from micebench.engine.run import open_run
 from micebench.errors import CardError, DataError, MicebenchError, RunError
@@ -117,6 +118,30 @@ def test_all_turns_stand_beside_the_first_to_their_power(made, published):
     assert row[3] in ("lower", "higher", "not told apart")
 
 
+def test_what_a_training_changed_is_the_paired_difference(made, tmp_path):
+    """`--against`: the numbers are `compare`'s, on the page and in a file without anybody's paths."""
+    cards = [made / "cards"]
+    publish("fading", [made / "fading" / "tiny"], against=[made / "fumbling" / "tiny"], out=tmp_path, cards=cards)
+    numbers = json.loads((tmp_path / "results/tiny/fading/against-fumbling.json").read_text())
+    found = compare(made / "fumbling" / "tiny", made / "fading" / "tiny")
+    assert numbers["metrics"] == json.loads(json.dumps(found.numbers["metrics"]))
+    assert str(made) not in json.dumps(numbers)
+    page = (tmp_path / "baselines/fading/README.md").read_text()
+    cell = found.numbers["metrics"]["overall"]["1"]
+    difference = f"{cell['difference']:+.1f} ({cell['low']:+.1f} to {cell['high']:+.1f})"
+    row = f"| Overall | 1 | {cell['a']:.1f} | {cell['b']:.1f} | {difference} |"
+    assert row in page[page.index("### Against fumbling on tiny") :]
+
+
+@pytest.mark.parametrize(
+    ("other", "said"), [("fading/tiny", "of 'fading' itself"), ("fumbling/tiny-long", "are of tiny")]
+)
+def test_a_comparison_with_the_wrong_run_is_refused(made, tmp_path, other, said):
+    with pytest.raises(RunError, match=said):
+        publish("fading", [made / "fading/tiny"], against=[made / other], out=tmp_path, cards=[made / "cards"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_editor_that_cannot_read_its_own_outputs_has_an_exposure_gap(made, published):
     """`fading` edits clean images well and blurs them; after two turns it recognises little any more."""
     page = page_of(published, "fading")
@@ -191,6 +216,23 @@ def test_a_trained_model_brings_recipe_curve_and_notes(made, tmp_path):
     assert "seed 7" in page
     assert "Trained on a **toaster**." in page
     assert "### Exposure gap" not in page
+
+
+def test_a_post_trained_model_names_its_start_and_shows_rewards(made, tmp_path):
+    cards = write_cards(tmp_path / "cards")
+    home = cards / "baselines/fumbling"
+    (home / "recipe.yaml").write_text("id: fumbling\nmodel: fading\nseed: 3\n")
+    names = [f"advantage/reward/{metric}/turn_{turn}" for metric in ("IF", "CC") for turn in (1, 2)]
+    curve = [{"step": step, **dict.fromkeys(names, 0.5)} for step in range(1, 90)]
+    held_out = [f"validation/{name}/1" for name in ("overall", "turn_success", "content_consistency")]
+    curve += [{"step": step, **dict.fromkeys(held_out, 50.0 + step)} for step in (0, 40)]
+    (home / "curve.jsonl").write_text("".join(json.dumps(line) + "\n" for line in curve))
+    publish("fumbling", [made / "fumbling/tiny"], out=tmp_path / "out", cards=[cards])
+    page = (tmp_path / "out/baselines/fumbling/README.md").read_text()
+    assert "It started as [fading](../fading/README.md)." in page
+    assert "cp -r training/fumbling/best baselines/fumbling/weights" in page
+    with Image.open(tmp_path / "out/baselines/fumbling/curve.png") as picture:
+        assert len(picture.convert("RGB").getcolors(1 << 20) or ()) > 100
 
 
 def copied(made: Path, folder: Path, task: str = "tiny") -> Path:
