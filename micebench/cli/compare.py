@@ -1,140 +1,166 @@
 """``micebench compare``: did it get better or worse, and could we tell?"""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from micebench.engine.gate import GateOptions
+    from micebench.engine.run import Run
+    from micebench.engine.several import GateResult
 
-_IDS_SHOWN = 8
+_LOST_SHOWN = 50
+_STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
+
+
+class _Files(NamedTuple):
+    """Where to write what; None: nowhere."""
+
+    html: Path | None
+    junit: Path | None
+    summary: Path | None
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="Run directory of the baseline.", metavar="A")],
-    b: Annotated[Path, typer.Argument(help="Run directory to compare with it.", metavar="B")],
+    base: Annotated[Path, typer.Argument(help="Run directory to compare with.", metavar="BASE")],
+    new: Annotated[list[Path], typer.Argument(help="Run directories of the same task.", metavar="NEW...")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap and the permutations.")] = 0,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with the numbers and the sessions that flipped.")
+    ] = None,
+    gate: Annotated[bool, typer.Option("--gate", help="Decide, and exit with 0, 1, 2 or 3.")] = False,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric", help="What --gate guards, as NAME or NAME@TURN (repeatable).", show_default="overall"
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Percentage points --gate lets pass.", show_default="1.0")
+    ] = None,
+    coverage: Annotated[
+        float | None, typer.Option(help="Share of sessions that --gate needs scored.", show_default="0.99")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write the gate's decisions as JUnit XML.")] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            "--summary", help="Append a Markdown summary to this file.", show_default=f"with --gate ${_STEP_SUMMARY}"
+        ),
+    ] = None,
 ) -> None:
-    """Compare two runs of one task, session by session: B minus A.
+    """Compare runs of one task with a base run, session by session: NEW minus BASE.
 
-    A difference is marked where its interval excludes 0 and p < 0.05. MDE is the difference
-    that this many sessions would find in 80 of 100 cases.
+    A difference is marked where its interval excludes 0 and p < 0.05, adjusted by Holm's method where there are
+    several NEW. MDE is the difference that this many sessions would find in 80 of 100 cases.
+
+    --gate exits with 0: passed; 1: regressed; 2: incomplete (verdicts missing, sessions that do not match, runs
+    that cannot be compared); 3: the judge drifted. The highest of several decides; docs/gate.md has the definition.
 
     JSON: {"task", "judge", "a", "b", "n_a", "n_b", "n_paired", "only_a", "only_b", "changed",
     "level", "resamples", "permutations", "seed", "content_consistency",
     "metrics": {NAME: {TURN: CELL}}, "tracks": {track: {NAME: {TURN: CELL}}},
     "edit_types": {type: CELL}, "flipped": {"gained", "lost", "n", "of"}} with
-    CELL = {"a", "b", "difference", "low", "high", "p", "mde", "n", "of"}, in percent.
+    CELL = {"a", "b", "difference", "low", "high", "p", "mde", "n", "of", "missing", "p_holm"}, in percent. a is
+    BASE, b is NEW; with several NEW it is {"comparisons": [one such object per NEW]}. With --gate there is "gate":
+    {"outcome", "code", "base", "decisions": [{"new", "metric", "outcome", "code", "reasons", ...}]}, too.
 
     Examples:
 
       micebench compare runs/base runs/step-800
 
-      micebench compare runs/base runs/step-800 --json > difference.json
-    """
-    from micebench.engine.compare import compare as compare_runs
+      micebench compare runs/base runs/step-400 runs/step-800 --html comparison.html
 
-    found = compare_runs(a, b, seed=seed).to_json()
+      micebench compare runs/base runs/new --gate --metric overall@3 --tolerance 1.0 --junit gate.xml
+    """
+    for given, name in ((metric, "metric"), (tolerance, "tolerance"), (coverage, "coverage"), (junit, "junit")):
+        if given is not None and not gate:
+            raise typer.BadParameter(f"--{name} needs --gate")
+    if gate and summary is None and os.environ.get(_STEP_SUMMARY):
+        summary = Path(os.environ[_STEP_SUMMARY])
+    options = _options(metric, tolerance, coverage) if gate else []
+    files = _Files(html, junit, summary)
+    from micebench.errors import MicebenchError
+
+    try:
+        code = _compare(base, list(dict.fromkeys(new)), options, seed=seed, as_json=as_json, files=files)
+    except MicebenchError as error:
+        if not gate:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        code = 2  # and not 1, which says that the model got worse
+    raise typer.Exit(code)
+
+
+def _compare(
+    base: Path, new: Sequence[Path], options: "Sequence[GateOptions]", *, seed: int, as_json: bool, files: _Files
+) -> int:
+    """Compare, write and print; the exit code. Without `options` nothing is decided."""
+    from micebench.engine.run import open_run
+    from micebench.engine.several import compare_all, gate
+
+    first = open_run(base)
+    result: GateResult | None = None
+    if options:
+        result = gate(first, new, options, seed=seed)
+        found = [comparison.to_json() for comparison in result.comparisons]
+    else:
+        found = [comparison.to_json() for comparison in compare_all(first, new, seed=seed)]
+    _write(first, found, result, files)
     if as_json:
         import json
 
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        shown: dict[str, Any] = {"comparisons": found} if len(new) > 1 else dict(*found)
+        shown |= {} if result is None else {"gate": result.to_json()}
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    else:
+        from rich.console import Console
+
+        from micebench.report.comparison.terminal import print_comparisons, print_gate
+
+        print_comparisons(found, Console())
+        if result is not None:
+            print_gate(result, Console())
+    return 0 if result is None else result.decision.code
+
+
+def _options(metric: list[str] | None, tolerance: float | None, coverage: float | None) -> "list[GateOptions]":
+    from micebench.cards import check_fields
+    from micebench.engine.gate import GateOptions
+    from micebench.errors import CardError
+
+    given = {name: value for name, value in (("tolerance", tolerance), ("coverage", coverage)) if value is not None}
+    try:
+        wanted = [{"metric": one} for one in dict.fromkeys(metric or [])] or [{}]
+        return [check_fields(one | given, GateOptions, where="--gate") for one in wanted]
+    except CardError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _write(base: "Run", found: Sequence[Mapping[str, Any]], result: "GateResult | None", files: _Files) -> None:
+    from micebench.engine.run import open_run
+
+    runs = {one["b"]["path"]: open_run(one["b"]["path"]) for one in found}
+    if files.html is not None:
+        from micebench.report.comparison.html import write_page
+
+        write_page(files.html, base, list(runs.values()), found, result)
+    if files.junit is None and files.summary is None:
         return
-    _print(found)
+    from micebench.report.comparison.flips import losses
 
+    lost = {
+        path: losses(runs[path], one["flipped"]["lost"][:_LOST_SHOWN]) for path, one in zip(runs, found, strict=True)
+    }
+    if files.junit is not None and result is not None:
+        from micebench.report.comparison.junit import write_junit
 
-def _print(found: Mapping[str, Any]) -> None:
-    from rich.console import Console
-    from rich.text import Text
+        write_junit(files.junit, result, lost)
+    if files.summary is not None:
+        from micebench.report.comparison.job_summary import append_summary
 
-    console = Console()
-
-    def line(text: str, style: str = "") -> None:
-        console.print(Text(text, style), soft_wrap=True)
-
-    line(f"{found['task']}, judge {found['judge']}: B minus A, percentage points, 95 % intervals", "bold")
-    for name in ("a", "b"):
-        line(f"  {name.upper()}  {found[name]['model']}  {found[name]['path']}")
-    line(f"  {found['n_paired']} sessions paired of {found['n_a']} in A and {found['n_b']} in B")
-    for field, words in (
-        ("only_a", "only in A"),
-        ("only_b", "only in B"),
-        ("changed", "left out: the same id with other content"),
-    ):
-        if found[field]:
-            line(f"  {len(found[field])} {words}: {_some(found[field])}", "yellow")
-    console.print(_table("all sessions", found["metrics"]))
-    if len(found["tracks"]) > 1:
-        for track, metrics in found["tracks"].items():
-            console.print(_table(f"track {track}", metrics))
-    if found["edit_types"]:
-        console.print(_table("success by edit type", {k: {"all": c} for k, c in found["edit_types"].items()}))
-    flipped = found["flipped"]
-    line(f"Turn success at the last turn, {flipped['n']} of {flipped['of']} sessions determined in both:")
-    for name, style in (("gained", "green"), ("lost", "red")):
-        line(f"  {len(flipped[name])} {name}: {_some(flipped[name]) or '-'}", style)
-
-
-def _some(ids: list[str]) -> str:
-    """The first few ids; --json has all."""
-    from micebench.report.text import visible
-
-    more = ", ... (all with --json)" if len(ids) > _IDS_SHOWN else ""
-    return ", ".join(visible(name, 60) for name in ids[:_IDS_SHOWN]) + more
-
-
-def _table(title: str, metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(title, "bold"), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("", "turn"):
-        table.add_column(name, no_wrap=True)
-    for name in ("A", "B", "B - A", "interval", "p", "MDE", "n"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in _rows(metrics):
-        table.add_row(*(Text(*cell) for cell in row))
-    return table
-
-
-def _rows(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[list[tuple[str, str]]]:
-    """(text, style) of each cell of each row; what is undefined in either run has no row."""
-    from micebench.report.text import label
-
-    for name, turns in metrics.items():
-        shown = [(turn, cell) for turn, cell in turns.items() if cell["difference"] is not None]
-        for place, (turn, cell) in enumerate(shown):
-            style = _style(name, cell)
-            gaps = cell["n"] < cell["of"]
-            yield [
-                (label(name) if place == 0 else "", ""),
-                (turn, ""),
-                (f"{cell['a']:.1f}", ""),
-                (f"{cell['b']:.1f}", ""),
-                (f"{_signed(cell['difference'])}{'*' if style else ' '}", style),
-                ("" if cell["low"] is None else f"{_signed(cell['low'])}, {_signed(cell['high'])}", style),
-                (_p_value(cell["p"]), style),
-                ("" if cell["mde"] is None else f"{cell['mde']:.1f}", ""),
-                (f"{cell['n']}/{cell['of']}" if gaps else str(cell["n"]), "yellow" if gaps else ""),
-            ]
-
-
-def _signed(number: float) -> str:
-    return f"{round(number, 1) + 0.0:+.1f}"  # + 0.0: no "-0.0"
-
-
-def _style(name: str, cell: Mapping[str, Any]) -> str:
-    """Green for better, red for worse, where interval and test agree that there is a difference."""
-    if cell["low"] is None or cell["p"] is None or cell["p"] >= 0.05 or cell["low"] <= 0.0 <= cell["high"]:
-        return ""
-    lower_is_better = name in {"collapse", "quality_drift"}
-    return "bold green" if (cell["difference"] < 0) == lower_is_better else "bold red"
-
-
-def _p_value(p: float | None) -> str:
-    if p is None:
-        return ""
-    return "<.001" if p < 0.001 else f"{p:.3f}"
+        append_summary(files.summary, found, result, lost)

@@ -24,7 +24,8 @@ class Comparison:
     Attributes:
         a, b: ``{"path", "model", "context", "repeats", "limit"}`` of the two runs.
         task, judge: what both share.
-        numbers: see `micebench.metrics.paired`; percentage points, b minus a.
+        numbers: see `micebench.metrics.paired`; percentage points, b minus a. Each cell has ``"p_holm"``, too: its
+            p where runs are compared alone, and adjusted where `micebench.engine.several` compares several.
     """
 
     a: dict[str, Any]
@@ -47,6 +48,7 @@ def compare(a: Run | Path | str, b: Run | Path | str, *, seed: int = 0) -> Compa
         RunError: the runs differ in task or judge, share no session, or one has no judge.
     """
     from micebench.metrics import Resampling, match, paired
+    from micebench.metrics.holm import all_cells
 
     first, second = (run if isinstance(run, Run) else open_run(run) for run in (a, b))
     _check_comparable(first, second)
@@ -65,6 +67,8 @@ def compare(a: Run | Path | str, b: Run | Path | str, *, seed: int = 0) -> Compa
         differing=differing,
         how=Resampling(seed=seed),
     )
+    for cell in all_cells(numbers).values():
+        cell["p_holm"] = cell["p"]
     judge = first.manifest.judge
     assert judge is not None
     return Comparison(_described(first), _described(second), first.manifest.task, judge, numbers)

@@ -16,14 +16,14 @@ from micebench.metrics.clusters import Clusters, clusters
 from micebench.metrics.columns import Columns, Sums, add_up, chunks, possible, session_mean, totals
 from micebench.metrics.difference import both, difference, difference_limits
 from micebench.metrics.intervals import Interval, Resampling, Target, bca
-from micebench.metrics.outcomes import Consistency, outcomes
+from micebench.metrics.outcomes import Consistency, Side, outcomes
 from micebench.metrics.permutation import permutation_p
 from micebench.metrics.ratios import ALL_TURNS, Key, Layout, layout
 from micebench.metrics.summary import Cell, by_metric, having, percent
-from micebench.metrics.table import FloatArray, VerdictTable
+from micebench.metrics.table import BoolArray, FloatArray, IntArray, VerdictTable
 
 POWER = 0.8
-_BLANK: Cell = {**dict.fromkeys(("a", "b", "difference", "low", "high", "p", "mde")), "n": 0, "of": 0}
+_BLANK: Cell = {**dict.fromkeys(("a", "b", "difference", "low", "high", "p", "mde")), "n": 0, "of": 0, "missing": 0}
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class _Pair(NamedTuple):
     in_b: Clusters
     plan: Layout
 
-    def pieces(self) -> Iterator[Columns]:
+    def pieces(self, side: Side = "value") -> Iterator[Columns]:
         """Terms of the sessions: numerators [a, b] and denominators [both, both], each (sessions, 2 m)."""
-        chunks_b = chunks(self.b, self.in_b, self.plan)
-        for one, other in zip(chunks(self.a, self.in_a, self.plan), chunks_b, strict=True):
+        chunks_b = chunks(self.b, self.in_b, self.plan, side)
+        for one, other in zip(chunks(self.a, self.in_a, self.plan, side), chunks_b, strict=True):
             a, b, both = self._where_both(one, other)
             yield Columns(one.group, np.hstack([a, b]), np.hstack([both, both]))
 
@@ -93,15 +93,18 @@ def paired(
         "permutations", "seed", "content_consistency", "metrics": {NAME: {TURN: CELL}},
         "tracks": {track: {NAME: {TURN: CELL}}}, "edit_types": {type: CELL},
         "flipped": {"gained", "lost": [ids], "n", "of"}}`` with
-        CELL = ``{"a", "b", "difference", "low", "high", "p", "mde", "n", "of"}``; None where undefined.
+        CELL = ``{"a", "b", "difference", "low", "high", "p", "mde", "n", "of", "missing"}``; None where undefined.
 
         a, b: the two runs on the sessions scored in both. low, high: BCa interval, see `difference_limits`.
         p: two-sided sign-flip permutation test (the runs of each session are swapped with probability 1/2;
         exact under exchangeability, smallest value 1 / (permutations + 1)); not adjusted for the number of
         cells. mde: the true difference this n would find with probability POWER at this level, from the
         jackknife's standard error of the paired difference; None where that is 0.
+        n, of: sessions (edit types: edits) scored in both runs, of those that have the turn. missing: those of
+        the rest whose verdicts are unparsed, refused, failed or not there in either run; of composites, of the
+        part where most are.
         flipped: sessions whose turn success at their last turn was gained or lost (repeats: their majority),
-        of the n determined in both runs.
+        of the n determined in both runs, those with the largest change first (`_change`).
 
     Raises:
         ValueError: no session is shared.
@@ -115,6 +118,10 @@ def paired(
     members: list[tuple[int, ...]] = [tuple(range(len(names))), *((group,) for group in range(len(names)))]
     sums = totals(pair.pieces(), plan, len(names))
     wholes = [add_up(sums, chosen, plan) for chosen in members]
+    if_known = totals(pair.pieces("at_least"), plan, len(names))
+    gaps = [
+        _missing(plan, add_up(if_known, chosen, plan), whole) for chosen, whole in zip(members, wholes, strict=True)
+    ]
     targets = [
         Target(chosen, partial(difference, plan=plan, used=whole.used(plan)))
         for chosen, whole in zip(members, wholes, strict=True)
@@ -122,8 +129,8 @@ def paired(
     intervals = bca(pair.pieces, targets, how)
     chances = permutation_p(pair.pieces, targets, permutations, how.seed)
     cells = [
-        _cells(pair, chosen, whole, interval, chance, how.level)
-        for chosen, whole, interval, chance in zip(members, wholes, intervals, chances, strict=True)
+        _cells(pair, chosen, whole, gap, interval, chance, how.level)
+        for chosen, whole, gap, interval, chance in zip(members, wholes, gaps, intervals, chances, strict=True)
     ]
     kinds = sorted({key.name for key in plan.ratios if key.edit_type})
     return {
@@ -178,8 +185,22 @@ def _pair(a: VerdictTable, b: VerdictTable, shared: Sequence[str], consistency: 
     return _Pair(kept[0], kept[1], clusters(kept[0]), clusters(kept[1]), layout(kept[0], consistency))
 
 
+def _missing(plan: Layout, known: Sums, sums: Sums) -> IntArray:
+    """(cells,) sessions or edits that only verdicts nobody knows keep out; `known`: sums as if they were there."""
+    missing = known.n(plan) - sums.n(plan)
+    for place, composite in enumerate(plan.composites, start=len(plan.ratios)):
+        missing[place] = max(missing[part] for part in composite.made_of)
+    return missing
+
+
 def _cells(
-    pair: _Pair, groups: Sequence[int], sums: Sums, interval: Interval, p: FloatArray, level: float
+    pair: _Pair,
+    groups: Sequence[int],
+    sums: Sums,
+    missing: IntArray,
+    interval: Interval,
+    p: FloatArray,
+    level: float,
 ) -> dict[Key, Cell]:
     plan = pair.plan
     first, second = both(sums.numerators, sums.denominators, plan, sums.used(plan))
@@ -208,6 +229,7 @@ def _cells(
             "mde": shown["mde"][cell],
             "n": int(n[cell]),
             "of": int(of[cell]),
+            "missing": int(missing[cell]),
         }
         for cell, key in enumerate(plan.cells)
     }
@@ -219,13 +241,34 @@ def _flipped(pair: _Pair) -> dict[str, Any]:
         _last_success(table, grouped, pair.plan.consistency)
         for table, grouped in ((pair.a, pair.in_a), (pair.b, pair.in_b))
     )
-    ids = np.array(pair.in_a.ids)
+    change = _change(pair)
+
+    def ordered(chosen: BoolArray, sign: float) -> list[str]:
+        places = np.flatnonzero(chosen).tolist()
+        places.sort(key=lambda place: (*(sign * change[:, place]), pair.in_a.ids[place]))
+        return [pair.in_a.ids[place] for place in places]
+
     return {
-        "gained": sorted(ids[(first <= 0.5) & (second > 0.5)].tolist()),
-        "lost": sorted(ids[(first > 0.5) & (second <= 0.5)].tolist()),
+        "gained": ordered((first <= 0.5) & (second > 0.5), -1.0),
+        "lost": ordered((first > 0.5) & (second <= 0.5), 1.0),
         "n": int((~np.isnan(first) & ~np.isnan(second)).sum()),
-        "of": len(ids),
+        "of": pair.in_a.sessions,
     }
+
+
+def _change(pair: _Pair) -> FloatArray:
+    """(2, sessions) how much sessions changed, b minus a: turns done, then consistency, each summed over turns.
+
+    Turns done counts the turns k with turns 1..k all followed: a session that fails earlier has lost more. Terms
+    that are not scored in both runs add nothing.
+    """
+    m = len(pair.plan.ratios)
+    pieces = list(pair.pieces())
+    change = np.concatenate([piece.numerators[:, m:] - piece.numerators[:, :m] for piece in pieces])
+    names = ["" if key.edit_type else key.name for key in pair.plan.ratios]
+    done = change[:, [name == "turn_success" for name in names]].sum(axis=1)
+    kept = change[:, [name.startswith("consistency") for name in names]].sum(axis=1)
+    return np.stack([done, kept]).round(9).astype(np.float64) + 0.0
 
 
 def _last_success(table: VerdictTable, grouped: Clusters, consistency: Consistency) -> FloatArray:

@@ -10,6 +10,7 @@ import micebench
 from micebench.cli import build_app
 from micebench.engine.evaluate import evaluate
 from micebench.errors import RunError
+from micebench.metrics.holm import holm
 from tests.toy import Painter, toy_cards
 
 
@@ -40,7 +41,7 @@ def test_json_is_what_the_help_says(runs):
     assert (found["n_a"], found["n_b"], found["n_paired"]) == (6, 4, 4)
     assert (found["only_a"], found["only_b"], found["changed"]) == (["s004", "s005"], [], [])
     cell = found["metrics"]["marginal_success"]["1"]
-    assert set(cell) == {"a", "b", "difference", "low", "high", "p", "mde", "n", "of"}
+    assert set(cell) == {"a", "b", "difference", "low", "high", "p", "mde", "n", "of", "missing", "p_holm"}
     assert (cell["n"], cell["of"]) == (4, 4)
     assert set(found["flipped"]) == {"gained", "lost", "n", "of"}
     again = micebench.compare(*runs, seed=3).to_json()
@@ -50,11 +51,31 @@ def test_json_is_what_the_help_says(runs):
 def test_the_table_shows_every_turn_and_what_was_left_out(runs):
     result = verb(*runs)
     assert result.exit_code == 0
-    assert "4 sessions paired of 6 in A and 4 in B" in result.stdout
-    assert "2 only in A: s004, s005" in result.stdout
+    assert "4 sessions paired of 6 in BASE and 4 in NEW" in result.stdout
+    assert "2 only in the base run: s004, s005" in result.stdout
     for label in ("Marginal success", "Turn-k success", "Overall", "gained", "lost", "MDE", "Color alter"):
         assert label in result.stdout
     assert "…" not in result.stdout  # nothing cut off at 80 columns
+
+
+def test_several_runs_are_compared_with_one_base(runs, tmp_path):
+    third = made(tmp_path, "c", salt=2)
+    result = verb(*runs, third, "--json")
+    assert result.exit_code == 0
+    first, second = json.loads(result.stdout)["comparisons"]
+    assert [one["b"]["path"] for one in (first, second)] == [str(runs[1]), str(third)]
+    for turn, cell in first["metrics"]["turn_success"].items():
+        other = second["metrics"]["turn_success"][turn]
+        assert [cell["p_holm"], other["p_holm"]] == holm([cell["p"], other["p"]])
+    shown = verb(*runs, third).stdout
+    assert "Holm" in shown
+    assert "…" not in shown
+
+
+def test_a_page_is_written_where_asked(runs, tmp_path):
+    page = tmp_path / "pages" / "comparison.html"
+    assert verb(*runs, "--html", page).exit_code == 0
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_a_run_equals_itself(runs):
@@ -99,6 +120,6 @@ def test_no_shared_session_is_an_error(runs):
         micebench.compare(*runs)
 
 
-def test_help_ends_with_two_examples():
+def test_help_ends_with_examples():
     shown = verb("--help").stdout
-    assert shown.count("micebench compare runs/") == 2
+    assert shown.count("micebench compare runs/") == 3

@@ -74,7 +74,42 @@ def test_flipped_sessions_are_those_whose_last_turn_changed_sides():
     a = plain_table([[1, 1], [1, 1], [0, 1], [1, 0], [1, 1]])
     b = plain_table([[1, 1], [1, 0], [1, 1], [0, 0], [0, 1]])
     found = compared(a, b)["flipped"]
-    assert found == {"gained": ["s0002"], "lost": ["s0001", "s0004"], "n": 5, "of": 5}
+    assert found == {"gained": ["s0002"], "lost": ["s0004", "s0001"], "n": 5, "of": 5}
+
+
+def test_flipped_sessions_come_with_the_largest_change_first():
+    """The earlier failure first, then the larger loss of consistency, then the id."""
+    a = plain_table(np.ones((4, 3)), CC_object=np.ones((4, 3)))
+    kept = np.ones((4, 3))
+    kept[1, 2] = 0.4
+    b = plain_table([[1, 1, 0], [1, 1, 0], [0, 1, 1], [1, 1, 0]], CC_object=kept)
+    assert compared(a, b)["flipped"]["lost"] == ["s0002", "s0001", "s0000", "s0003"]
+    assert compared(b, a)["flipped"]["gained"] == ["s0002", "s0001", "s0000", "s0003"]
+
+
+def with_status(table, metric, row, turn, word):
+    status = {name: array.copy() for name, array in table.status.items()}
+    status[metric][row, turn] = STATUS_CODES.index(word)
+    values = {name: np.where(status[name] == 0, array, 0.0) for name, array in table.values.items()}
+    return replace(table, status=status, values=values)
+
+
+def test_missing_counts_what_nobody_knows_and_not_what_cannot_be_measured():
+    parts = {"CC_object": np.full((6, 2), 0.5), "CC_background": np.full((6, 2), 0.5)}
+    a = plain_table([[1, 1], [1, 1], [1, 1], [0, 1], [1, 1], [1, 1]], **parts)
+    b = with_status(a, "IF", 0, 0, "error")
+    b = with_status(b, "IF", 3, 1, "unparsed")
+    b = with_status(b, "CC.object", 1, 1, "not_applicable")
+    b = with_status(b, "CC.background", 2, 1, "refused")
+    b = with_status(b, "CC.background", 4, 1, "missing")
+    found = compared(a, b)["metrics"]
+    assert [found["marginal_success"][turn]["missing"] for turn in "12"] == [1, 1]
+    # session 3 failed in turn 1: its turn success is known, whatever turn 2 would have been
+    assert [found["turn_success"][turn]["missing"] for turn in "12"] == [1, 1]
+    assert [found["content_consistency"][turn]["missing"] for turn in "12"] == [0, 2]
+    assert [found["overall"][turn]["missing"] for turn in "12"] == [1, 2]
+    turned = compared(b, a)["metrics"]
+    assert turned["overall"]["2"]["missing"] == 2
 
 
 def test_p_is_the_exact_sign_flip_p():
