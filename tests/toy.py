@@ -13,7 +13,7 @@ from PIL import Image
 
 from micebench.cards import EditorCard, JudgeCard, TaskCard
 from micebench.editors.base import EditRequest
-from micebench.sessions import ImageFile, Session, Turn
+from micebench.sessions import ImageFile, Session, Track, Turn
 from micebench.verdicts import Question, Verdict
 
 SECRET = "SECRET"
@@ -66,14 +66,20 @@ def toy_cards(
 
 
 def sessions(
-    card: TaskCard, folder: Path | None, *, count: int = 6, unreadable: Sequence[int] = (), invalid: bool = False
+    card: TaskCard,
+    folder: Path | None,
+    *,
+    count: int = 6,
+    unreadable: Sequence[int] = (),
+    invalid: bool = False,
+    track: Track = "plain",
 ) -> Iterator[Session]:
     """`count` sessions of 3 turns (every fifth has 2) with 8 x 8 images; some sources may be no images."""
     for number in range(count):
         yield Session(
             id=f"s{number:03d}",
             task=card.id,
-            track="plain",
+            track=track,
             image=ImageFile(f"s{number:03d}.png", data=b"no image" if number in unreadable else _png(number)),
             category=SECRET,
             provenance=f"toy:{number + 1}",

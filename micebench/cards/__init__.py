@@ -10,6 +10,7 @@ from micebench.cards.load import (
     read_yaml,
     yaml_fields,
 )
+from micebench.cards.recipes import recipe_fields, recipe_path
 from micebench.cards.resolve import resolve
 from micebench.cards.schema import AdapterSource, Card, DataSource, EditorCard, JudgeCard, TaskCard
 
@@ -27,6 +28,8 @@ __all__ = [
     "find_recipes",
     "load_card",
     "read_yaml",
+    "recipe_fields",
+    "recipe_path",
     "resolve",
     "yaml_fields",
 ]

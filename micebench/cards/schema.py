@@ -49,6 +49,9 @@ class TaskCard(Card):
     adapter: str = Field(description="module:function that yields sessions")
     options: dict[str, Any] = Field(default_factory=dict, description="arguments of the adapter")
     data: DataSource | None = Field(default=None, description="None: the adapter makes its own data")
+    split: Literal["train", "validation", "test"] = Field(
+        default="test", description="what the sessions are for; an adapter's option of this name goes before it"
+    )
     judge: str | None = Field(description="default judge card; None: only human judgement is published")
     sessions: int | None = Field(default=None, ge=1, description="expected number of sessions")
     turns: int = Field(ge=1, description="largest number of turns of a session")
@@ -78,10 +81,15 @@ class JudgeCard(Card):
     options: dict[str, Any] = Field(default_factory=dict)
 
     def files(self) -> list[Path]:
-        """The files beside the card that are part of the judge: prompts and golden answers."""
-        if self.folder is None:
-            return []
-        return sorted(path for kind in ("prompt*.j2", "golden*") for path in self.folder.glob(kind) if path.is_file())
+        """The files beside the card that are part of the judge: its prompts."""
+        return (
+            [] if self.folder is None else sorted(path for path in self.folder.glob("prompt*.j2") if path.is_file())
+        )
+
+    def golden(self) -> Path | None:
+        """The golden items beside the card, if it has any. They move no score, and so are no part of the judge."""
+        path = None if self.folder is None else self.folder / "golden.jsonl"
+        return path if path is not None and path.is_file() else None
 
     def local_weights(self, repo: str) -> Path | None:
         """The folder a component's `repo` names, seen from the card's or from here; None: a repository of the hub.

@@ -45,8 +45,8 @@ def train(
 
     from rich.console import Console
 
+    from micebench.cards import recipe_fields, recipe_path
     from micebench.errors import CardError, needs_extra
-    from micebench.rl.recipe import recipe_fields, recipe_path
 
     path = recipe_path(recipe)
     if find_spec("tensorboard") is None:

@@ -78,6 +78,7 @@ def advantages(rewards: Mapping[str, Tensor], failed: Tensor, options: Advantage
     for metric in options.weights.keys() - rewards.keys():
         raise MicebenchError(f"weights: no rewards of {metric!r}; the judge gives {', '.join(sorted(rewards))}")
     known = {metric: reward.double().masked_fill(failed, torch.nan) for metric, reward in rewards.items()}
+    ends = _ends(torch.stack([failed, *(~reward.isnan() for reward in known.values())]).any(0))
     scores = {metric: known[metric] for metric in options.weights}
     weights: Mapping[str, float] = options.weights
     if options.fusion == "reward":
@@ -87,7 +88,7 @@ def advantages(rewards: Mapping[str, Tensor], failed: Tensor, options: Advantage
     measured = torch.zeros_like(failed)
     statistics: dict[str, float] = {}
     for name, score in scores.items():
-        deviations, flat = _deviations(_over_turns(score, failed, options.aggregation))
+        deviations, flat = _deviations(_over_turns(score, failed, ends, options.aggregation))
         normalized = deviations / _scale(deviations, flat, options)
         total = total + weights[name] * normalized.nan_to_num(0.0)  # (S, G, 1) scores are spread over the turns here
         measured = measured | ~normalized.isnan()
@@ -115,12 +116,18 @@ def _fuse(scores: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     return torch.as_tensor(summed) / torch.as_tensor(sum(shares.values()))
 
 
-def _over_turns(score: Tensor, failed: Tensor, aggregation: Aggregation) -> Tensor:
+def _ends(there: Tensor) -> Tensor:
+    """(S, 1, 1) the last turn of each session, which may be shorter than T: the last with a reward or a failure."""
+    turns = torch.arange(there.shape[-1])
+    return torch.where(there.any(1), turns, 0).amax(-1)[:, None, None]
+
+
+def _over_turns(score: Tensor, failed: Tensor, ends: Tensor, aggregation: Aggregation) -> Tensor:
     """(S, G, T) -> (S, G, T), or (S, G, 1) where a rollout has one score; NaN where there is none."""
     if aggregation == "per_turn":
         return score
     if aggregation == "last":
-        return score[..., -1:]
+        return score.gather(-1, ends.expand(*score.shape[:2], 1))
     if aggregation == "mean":
         return score.nanmean(-1, keepdim=True).masked_fill(failed.any(-1, keepdim=True), torch.nan)
     there = ~score.isnan()

@@ -65,5 +65,5 @@ class Grpo:
             said["kl"] = distance.mean().item()
         return loss, said
 
-    def after_iteration(self, policy: Policy) -> None:
+    def after_iteration(self, policy: Policy, steps: int) -> None:
         """Nothing: the policy that learns is the one that samples."""

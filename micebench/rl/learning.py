@@ -26,6 +26,8 @@ class Method(Protocol):
         copies: earlier selves of the policy that it needs.
         draws: lessons per edit.
         positives_only: whether only edits better than their group are learnt from.
+
+    `after_iteration` is told how many optimizer steps the training has made so far.
     """
 
     sampled_by: Which
@@ -34,7 +36,7 @@ class Method(Protocol):
     positives_only: bool
 
     def losses(self, policy: Policy, module: Any, batch: Batch) -> tuple[Tensor, dict[str, float]]: ...
-    def after_iteration(self, policy: Policy) -> None: ...
+    def after_iteration(self, policy: Policy, steps: int) -> None: ...
 
 
 class Learner:
@@ -54,6 +56,11 @@ class Learner:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / part.warmup))
         self.ema = EMAModel(policy.parameters(), decay=part.ema)
         self.ema.to(accelerator.device)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training so far; resumed with the schedule."""
+        return self.schedule.last_epoch
 
     def learn(
         self, lessons: Sequence[Lesson], rollouts: Rollouts[Trace], first: int, values: Tensor, iteration: int

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 
 from micebench.rl.lessons import Batch
-from micebench.rl.losses import nft_loss, velocity_kl
+from micebench.rl.losses import nft_loss, old_policy_decay, velocity_kl
 from micebench.rl.policy import Policy
 from micebench.rl.recipe import NftRecipe
 from micebench.rl.traces import Trace
 from micebench.rl.weights import Copy, Which
+from micebench.store.keys import derive_seed
 
 
 class Nft:
@@ -61,9 +62,9 @@ class Nft:
             said["kl"] = distance.mean().item()
         return loss, said
 
-    def after_iteration(self, policy: Policy) -> None:
+    def after_iteration(self, policy: Policy, steps: int) -> None:
         """The old policy follows."""
-        policy.move_old(self.part.old_policy)
+        policy.move_old(old_policy_decay(steps, self.part.old_policy))
 
 
 def _noised(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,12 +72,11 @@ def _noised(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     levels: list[torch.Tensor] = []
     noises: list[torch.Tensor] = []
     for trace, draw, seed in zip(batch.traces, batch.draws, batch.seeds, strict=True):
-        source = torch.Generator().manual_seed(seed)
         grid = trace.sigmas[:-1]
-        order = torch.randperm(len(grid), generator=source)
-        noise = [torch.randn(trace.clean.shape, generator=source) for _ in range(draw + 1)]
+        order = torch.randperm(len(grid), generator=torch.Generator().manual_seed(seed))
+        own = torch.Generator().manual_seed(derive_seed("rl noise", "", draw, 0, seed))
         levels.append(grid[order[draw % len(grid)]])
-        noises.append(noise[-1])
+        noises.append(torch.randn(trace.clean.shape, generator=own))
     return torch.stack(levels), torch.stack(noises)
 
 

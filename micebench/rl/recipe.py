@@ -1,18 +1,15 @@
-"""What an RL run is: one YAML file, checked, kept with the run.
-
-A recipe may name another as its `base` and say only what differs: the ablation is a set of such files.
-"""
+"""What an RL run is: one YAML file (on top of its bases), checked, kept with the run."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from micebench.cards import check_fields, find_recipes, yaml_fields
-from micebench.errors import CardError, nearest
+from micebench.cards import check_fields, recipe_fields, recipe_path
 from micebench.rl.advantages import AdvantageOptions
 from micebench.rl.lora import LoraOptions
+from micebench.rl.losses import Decay
 from micebench.rl.samplers import SamplingPlan
 
 
@@ -46,7 +43,9 @@ class NftRecipe(_Part):
     """DiffusionNFT (Zheng et al. 2025): the forward process, no trajectories, no likelihoods."""
 
     beta: float = Field(default=1.0, gt=0, description="how far the implicit policies reach beyond the old one")
-    old_policy: float = Field(default=0.5, ge=0, lt=1, description="share of itself that the old policy keeps")
+    old_policy: Decay | Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.5, description="share of itself that the old policy keeps: a constant, or a schedule over steps"
+    )
     draws: int = Field(default=1, ge=1, description="noise levels per edit")
     changed_share: float = Field(default=0.5, ge=0, le=1, description="share of the loss on tokens the edit changes")
     kl: float = Field(default=0.0, ge=0, description="weight of the velocity distance to the start")
@@ -85,6 +84,7 @@ class RlRecipe(_Part):
         default_factory=dict, description="in place of the model card's options, e.g. a smaller resolution"
     )
     task: str = Field(description="train sessions")
+    allow_test: bool = Field(default=False, description="train, or choose checkpoints, on a test split after all")
     judge: str | None = Field(default=None, description="gives the rewards; None: the task's own")
     iterations: int = Field(ge=1)
     rollout: RolloutRecipe
@@ -124,32 +124,3 @@ def load_rl_recipe(name: str | Path, changes: Mapping[str, Any] | None = None) -
     fields = recipe_fields(path)
     fields |= {key: value for key, value in (changes or {}).items() if value is not None}
     return check_fields(fields, RlRecipe, where=str(path))
-
-
-def recipe_path(name: str | Path) -> Path:
-    """Where a recipe is: by id, or the path itself. Raises CardError with the nearest ids."""
-    path = Path(name)
-    if path.suffix in {".yaml", ".yml"}:
-        return path
-    recipes = find_recipes()
-    if str(name) not in recipes:
-        raise CardError(f"no recipe for {str(name)!r}; {nearest(str(name), recipes)}")
-    return recipes[str(name)]
-
-
-def recipe_fields(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """What a recipe says, its bases included."""
-    if path in seen:
-        raise CardError(f"{path}: its base leads back to itself")
-    fields = yaml_fields(path)
-    base = fields.pop("base", None)
-    return fields if base is None else _merged(recipe_fields(recipe_path(base), (*seen, path)), fields)
-
-
-def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """`own` over `base`, mapping by mapping; null takes a part of the base away."""
-    merged = dict(base)
-    for key, value in own.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged

@@ -1,6 +1,5 @@
 """The editor of evaluation, that also keeps what its denoiser was asked."""
 
-import hashlib
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from micebench.editors.diffusers import DiffusersEditor
 from micebench.rl.samplers import SamplingPlan
 from micebench.rl.scheduler import RolloutScheduler, rollout_scheduler
 from micebench.rl.traces import Recording, Trace
+from micebench.store.keys import derive_seed
 
 if TYPE_CHECKING:
     from micebench.editors.base import EditResult
@@ -79,5 +79,4 @@ class RecordingEditor(DiffusersEditor):
 
 def _noise(seed: int) -> torch.Generator:
     """The source of an edit's sampler noise. Not the edit's own seed: that already made its first latents."""
-    digest = hashlib.sha256(f"sampler {seed}".encode()).digest()
-    return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return torch.Generator("cpu").manual_seed(derive_seed("rl sampler", "", 0, 0, seed))

@@ -14,8 +14,6 @@ the step takes a part of the predicted noise away and puts fresh noise in its pl
   (1 - cos(a pi / 2)). The noise after the step is sigma_next exactly.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
 from typing import Literal, Self
@@ -25,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from micebench.errors import MicebenchError
+from micebench.store.keys import derive_seed
 
 SamplerName = Literal["euler", "sde", "cps"]
 
@@ -136,12 +135,7 @@ def draw_windows(plan: SamplingPlan, steps: int, session_keys: Sequence[str], se
     if plan.window == 0:
         return [0] * len(session_keys)
     choices = plan.starts(steps)
-    return [choices[_draw(seed, key) % len(choices)] for key in session_keys]
-
-
-def _draw(seed: int, key: str) -> int:
-    digest = hashlib.sha256(json.dumps(["window", seed, key]).encode()).digest()
-    return int.from_bytes(digest[:8], "big")
+    return [choices[derive_seed("rl window", key, 0, 0, seed) % len(choices)] for key in session_keys]
 
 
 def _beside(value: float | Tensor, x: Tensor) -> Tensor:

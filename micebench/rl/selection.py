@@ -1,10 +1,8 @@
 """Which checkpoint is kept: looks at validation now and then, with the average of the weights."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -15,12 +13,12 @@ from micebench.hush import hush
 from micebench.rl.policy import Policy
 from micebench.rl.processes import raise_together
 from micebench.rl.report import best_reading
-from micebench.rl.validation import Reading, Validation
+from micebench.rl.validation import Validation
 from micebench.train.workdir import Log
 
 
 class Selection:
-    """Keeps the best of what validation has seen in ``work/best``, and every reading in ``work/readings.json``."""
+    """Keeps the best of what validation has seen in ``work/best``."""
 
     def __init__(
         self, accelerator: Accelerator, policy: Policy, ema: EMAModel, validation: Validation | None, work: Path
@@ -44,31 +42,20 @@ class Selection:
     def _read(self, validation: Validation, iteration: int, log: Log) -> None:
         with self._averaged():
             reading = validation.read(iteration)
-            readings = [*(r for r in self.readings() if r.iteration < iteration), reading]
-            if iteration and best_reading(readings) is reading:
+            so_far = [known for known in validation.readings() if known.iteration <= iteration]
+            if iteration and best_reading(so_far) == reading:
                 self._keep()
-        self._note(readings)
         numbers = {f"validation/{name}": value for name, value in reading.numbers.items()}
         log(iteration, {**numbers, "validation/regressed": float(reading.regressed)})
 
     def result(self) -> Path:
         """The kept weights; without validation the last ones."""
         best = self._work / "best"
-        if self._accelerator.is_main_process and not best.exists():
+        if self._accelerator.is_main_process and (self._validation is None or not best.exists()):
             with self._averaged():
                 self._keep()
         self._accelerator.wait_for_everyone()
         return best
-
-    def readings(self) -> list[Reading]:
-        path = self._work / "readings.json"
-        return [Reading(**said) for said in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
-
-    def _note(self, readings: list[Reading]) -> None:
-        path = self._work / "readings.json"
-        said = [asdict(reading) for reading in readings]
-        path.with_suffix(".new").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-        path.with_suffix(".new").replace(path)
 
     def _keep(self) -> None:
         best, new = self._work / "best", self._work / "best-new"

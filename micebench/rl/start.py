@@ -48,6 +48,19 @@ def starting_model(
     return placed, card_identity(card, placed)
 
 
+def check_splits(recipe: RlRecipe) -> None:
+    """Raises CardError if a test split is to be trained on, or checkpoints are to be chosen by it."""
+    named = {"task": recipe.task} | ({"validation.task": recipe.validation.task} if recipe.validation else {})
+    for field, name in named.items():
+        task = load_task_card(name)
+        if task.options.get("split", task.split) == "test" and not recipe.allow_test:
+            raise CardError(
+                f"recipe {recipe.id!r}, {field}: {task.id!r} is a test split, which says nothing about a model that "
+                "has seen it; name other sessions (if these are not for testing, say `split: train` in their card), "
+                "or set allow_test: true in the recipe"
+            )
+
+
 def claim_model(work: Path, identity: str) -> None:
     """Note the model in the work folder. Raises RunError if the training there started from another one."""
     path = work / "model.json"

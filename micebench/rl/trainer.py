@@ -34,7 +34,7 @@ from micebench.rl.report import write_report
 from micebench.rl.rewards import Rewards, RewardTable
 from micebench.rl.rollout import Rollouts, RolloutSpec, roll_out
 from micebench.rl.selection import Selection
-from micebench.rl.start import check_validation, claim_model, starting_model, training_sessions
+from micebench.rl.start import check_splits, check_validation, claim_model, starting_model, training_sessions
 from micebench.rl.validation import Validation
 from micebench.sessions import Session
 from micebench.tasks.dataset import iter_sessions
@@ -71,11 +71,12 @@ def train_rl(
     accelerator = join_processes(recipe, work, device)
     task = load_task_card(recipe.task)
     card, identity = starting_model(recipe, task, card, files)
+    check_splits(recipe)
     check_validation(recipe, card)
     sessions = training_sessions(recipe, task, data)
     rewards = _rewards(recipe, task)
     if accelerator.is_main_process:
-        claim(work, recipe)
+        claim(work, recipe, grows="iterations")
         claim_model(work, identity)
     accelerator.init_trackers("tensorboard")
     log = logger(work, accelerator, show)
@@ -106,7 +107,7 @@ def train_rl(
                 save_checkpoint(accelerator, work / "checkpoint")
     finally:
         rewards.close()
-    readings = selection.readings()
+    readings = validation.readings() if validation else []
     if len(readings) > 1 and accelerator.is_main_process:
         write_report(recipe, work, readings)
     kept = selection.result()
@@ -134,12 +135,9 @@ class Iteration:
                 f"but task {recipe.task!r} has {len(sessions)} sessions"
             )
         plan = recipe.rollout.sampling
-        steps = plan.steps or policy.editor.options.steps
-        if steps is None:
-            raise RunError("rollout.sampling.steps: give the number of denoising steps; the model's card has none")
         self._recipe, self._accelerator, self._sessions = recipe, accelerator, sessions
         self._policy, self._rewards, self._method, self._learner = policy, rewards, method, learner
-        self._spec = RolloutSpec(recipe.rollout.group, card.context, plan, steps, recipe.seed)
+        self._spec = RolloutSpec(recipe.rollout.group, card.context, plan, policy.editor.steps(plan), recipe.seed)
 
     def __call__(self, iteration: int) -> dict[str, float]:
         """Returns numbers for the log. Raises RewardOutage before anything is learnt."""
@@ -162,7 +160,7 @@ class Iteration:
         )
         with clock("learning"):
             learnt = self._learner.learn(lessons, rollouts, first, found.values, iteration)
-            self._method.after_iteration(self._policy)
+            self._method.after_iteration(self._policy, self._learner.steps)
         return {
             **{f"advantage/{name}": value for name, value in found.statistics.items() if value == value},
             **{f"learn/{name}": value for name, value in learnt.items()},

@@ -61,7 +61,7 @@ class Validation:
         """Measure the editor as it is now. Raises MicebenchError as `evaluate` does, and without an overall score."""
         note = self._folder / f"{iteration:05d}.json"
         if note.exists():
-            return Reading(**json.loads(note.read_text(encoding="utf-8")))
+            return _noted(note)
         run = evaluate(
             self._recipe.task,
             self._editor,
@@ -78,6 +78,10 @@ class Validation:
         new.write_text(json.dumps(asdict(found)), encoding="utf-8")
         new.replace(note)
         return found
+
+    def readings(self) -> list[Reading]:
+        """All that there are, in the order of iterations."""
+        return [_noted(note) for note in sorted(self._folder.glob("*.json"))]
 
     def _run(self, iteration: int) -> Path:
         return self._folder / f"{iteration:05d}"
@@ -104,6 +108,10 @@ class Validation:
                 numbers |= {f"gain/{key}": value for key, value in gain.items()}
                 regressed = gain.get("high", 0.0) < 0
         return Reading(iteration, overall, numbers, regressed)
+
+
+def _noted(note: Path) -> Reading:
+    return Reading(**json.loads(note.read_text(encoding="utf-8")))
 
 
 class _Within:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from micebench.cards import read_yaml
+from micebench.cards import check_fields, recipe_fields
 from micebench.instructions import EditType
 from micebench.sessions import Track
 
@@ -125,5 +125,5 @@ def round_of(rounds: Sequence[FlowRecipe], step: int) -> tuple[FlowRecipe, int]:
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read and check a recipe. Raises CardError with file, field and reason."""
-    return read_yaml(path, Recipe)
+    """Read and check a recipe, on top of its base if it names one. Raises CardError with file, field and reason."""
+    return check_fields(recipe_fields(path), Recipe, where=str(path))

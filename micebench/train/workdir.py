@@ -17,7 +17,14 @@ Log = Callable[[int, dict[str, float]], None]
 
 
 def accelerator_for(work: Path, precision: str, device: str | None, handlers: Sequence[Any] = ()) -> Accelerator:
-    """The accelerator of a training; an earlier one of this Python process may have had another precision."""
+    """The accelerator of a training; an earlier one of this Python process may have had another precision.
+
+    Raises RunError for a device other than "cpu" or None (what accelerate finds).
+    """
+    if device not in (None, "cpu"):
+        raise RunError(
+            f"device is {device!r}; give cpu, or leave it out for a GPU if there is one (which: CUDA_VISIBLE_DEVICES)"
+        )
     AcceleratorState._reset_state()
     return Accelerator(
         mixed_precision=precision,
@@ -28,16 +35,28 @@ def accelerator_for(work: Path, precision: str, device: str | None, handlers: Se
     )
 
 
-def claim(work: Path, recipe: BaseModel) -> None:
-    """Note the recipe in the folder. Raises RunError if it belongs to another one."""
+def claim(work: Path, recipe: BaseModel, *, grows: str | None = None) -> None:
+    """Note the recipe in the folder. Raises RunError if it belongs to another one.
+
+    Args:
+        grows: a number in the recipe that may be larger than the noted one: the training then goes on from its end.
+    """
     work.mkdir(parents=True, exist_ok=True)
     path, said = work / "recipe.json", json.loads(recipe.model_dump_json())
-    if path.exists() and content_key(_said(type(recipe), path)) != content_key(said):
-        raise RunError(f"{work} holds a training run of another recipe; give another --out, or remove it")
+    if path.exists():
+        noted = _said(type(recipe), path)
+        if grows is not None and content_key({**noted, grows: said[grows]}) == content_key(said):
+            if noted[grows] > said[grows]:
+                raise RunError(
+                    f"{work} holds a training of {noted[grows]} {grows}, more than the {said[grows]} asked for; "
+                    "give another --out, or as many"
+                )
+        elif content_key(noted) != content_key(said):
+            raise RunError(f"{work} holds a training run of another recipe; give another --out, or remove it")
     path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
-def _said(kind: type[BaseModel], path: Path) -> object:
+def _said(kind: type[BaseModel], path: Path) -> dict[str, Any]:
     """What a noted recipe says today: a field that recipes have gained since is at its default."""
     noted = json.loads(path.read_text(encoding="utf-8"))
     try:

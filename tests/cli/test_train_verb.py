@@ -12,18 +12,10 @@ pytest.importorskip("accelerate")
 pytest.importorskip("tensorboard")
 
 import yaml
-from accelerate.state import AcceleratorState
 
+from micebench.cards import TaskCard, load_card
 from micebench.cli import main
 from tests.rl.tiny import tiny_editor, tiny_rl
-
-
-@pytest.fixture(autouse=True)
-def own_process():
-    """A command has a process of its own; accelerate keeps its precision per process."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture
@@ -47,7 +39,12 @@ def test_a_recipe_is_trained_from_the_command_line(train, tmp_path: Path) -> Non
     card = tiny_editor(tmp_path / "tiny-weights", steps=2)
     said = card.model_dump(mode="json", exclude_defaults=True)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
-    recipe = json.loads(tiny_rl(model="nobody", iterations=40).model_dump_json(exclude_defaults=True))
+    task = load_card(TaskCard, "mice-mini-train").model_dump(mode="json", exclude={"fingerprint", "sessions"})
+    few = {**task, "options": {**task["options"], "counts": {"plain": 4}}}
+    (tmp_path / "few.yaml").write_text(yaml.safe_dump(few), encoding="utf-8")
+    recipe = json.loads(
+        tiny_rl(model="nobody", task="few.yaml", iterations=40).model_dump_json(exclude_defaults=True)
+    )
     (tmp_path / "rl.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     words = ("rl.yaml", "--model", "tiny.yaml", "--iterations", "2", "--seed", "7", "--device", "cpu", "-o", "work")
     code, out, err = train(*words)
@@ -61,8 +58,12 @@ def test_a_recipe_is_trained_from_the_command_line(train, tmp_path: Path) -> Non
 
     code, out, _ = train(*words)  # the same command again has nothing to do
     assert (code, len(out.splitlines())) == (0, 1)
-    changed = [*words[:4], "3", *words[5:]]
-    code, out, err = train(*changed)
+    code, out, _ = train(*words[:4], "3", *words[5:])  # one more iteration
+    assert (code, [line.split()[0] for line in out.splitlines()]) == (0, ["3", "weights"])
+    code, out, err = train(*words)
+    assert code == 1
+    assert err.startswith("error: work holds a training of 3 iterations, more than the 2 asked for")
+    code, out, err = train(*words[:6], "8", *words[7:])
     assert code == 1
     assert err.startswith("error: work holds a training run of another recipe")
 
@@ -74,6 +75,8 @@ def test_a_recipe_is_trained_from_the_command_line(train, tmp_path: Path) -> Non
         (["mt-editflow-nft", "--model", "flux.1-kontext-dev"], "e.g. mt-editflow-nft-lora"),
         (["mt-editflow-nft", "--task", "mice-cm-train"], "'mice-cm-train'"),
         (["mt-editflow-nft", "--task", "nowhere"], "'nowhere'"),
+        (["mt-editflow-nft", "--task", "mice-mini"], "'mice-mini' is a test split"),
+        (["mt-editflow-nft", "--device", "gpu"], "device is 'gpu'"),
         (["mt-editflow-nft", "--judge", "nobody"], "'nobody'"),
         (["mt-editflow-nft", "--iterations", "0"], "iterations"),
         (["mt-editflow"], "mt-editflow-nft"),
@@ -82,7 +85,7 @@ def test_a_recipe_is_trained_from_the_command_line(train, tmp_path: Path) -> Non
     ],
 )
 def test_what_cannot_be_trained_is_one_line(train, tmp_path: Path, words: list[str], named: str) -> None:
-    code, out, err = train(*words, "--device", "cpu")
+    code, out, err = train("--device", "cpu", *words)
     assert (code, out) == (1, "")
     line = err.rstrip("\n")
     assert line.startswith("error: ")

@@ -15,7 +15,7 @@ from micebench.engine.evaluate import evaluate, judge
 from micebench.engine.run import Run, open_run
 from micebench.errors import EndpointError
 from tests.editors.loopback import Call, Reply, b64, serving
-from tests.judges.loopback import Act, Vlm, completes, sends
+from tests.judges.loopback import Act, Vlm, complies, sends
 from tests.judges.photo_cards import judge_folder
 from tests.toy import Painter, toy_cards
 
@@ -160,14 +160,9 @@ def test_a_judge_that_is_turned_away_keeps_its_verdicts(tmp_path: Path) -> None:
     def decide(number: int, body: dict[str, Any]) -> Act:
         if closed[0] is not None and number >= 4:
             return closed[0]
-        turns = body["messages"][0]["content"][-1]["text"].count("Turn ") - 1
-        tags = "\n".join(f"<turn_{turn}>yes</turn_{turn}> seen" for turn in range(1, turns + 1))
-        return completes(f"{tags}\n<final>yes</final>")
+        return complies(body)
 
-    cards = toy_cards(tmp_path / "cards")
-    task = cards / "tasks/toy/task.yaml"
-    fields = yaml.safe_load(task.read_text())
-    task.write_text(yaml.safe_dump(fields | {"adapter": "tests.faults.cu_sessions:sessions"}))
+    cards = toy_cards(tmp_path / "cards", task={"track": "cu"})
     with Vlm(decide).running() as server:
         judge_folder(cards, server.url, domain="mini", awareness={"stop_at_failure": False}, vlm={"concurrency": 1})
         run = evaluate("toy", Painter(), out=tmp_path / "run", judge="meter", cards=[cards])

@@ -40,6 +40,17 @@ def completes(*texts: str, **more: Any) -> Act:
     return sends(200, json.dumps(said(*texts, **more)).encode())
 
 
+def walk(turns: int, last: str = "yes") -> str:
+    """A GA reply that goes through so many turns, of which all but the last comply."""
+    lines = [f"<turn_{turn}>yes</turn_{turn}> ok" for turn in range(1, turns)]
+    return "\n".join([*lines, f"<turn_{turns}>{last}</turn_{turns}> gone", f"<final>{last}</final>"])
+
+
+def complies(body: dict[str, Any]) -> Act:
+    """Every turn that GA is asked about complies."""
+    return completes(walk(body["messages"][0]["content"][-1]["text"].count("Turn ") - 1))
+
+
 def hangs(seconds: float) -> Act:
     def act(handler: BaseHTTPRequestHandler) -> None:
         time.sleep(seconds)

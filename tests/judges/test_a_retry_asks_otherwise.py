@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from micebench.engine.evaluate import evaluate, judge
 from micebench.judges.again import again
@@ -18,15 +17,9 @@ from micebench.judges.asking import Check, Unanswered, answer
 from micebench.judges.components.base import Ask, Components, Embed, Failure, Reply
 from micebench.judges.photo import PhotoJudge
 from micebench.verdicts import Status, Verdict
-from tests.judges.loopback import Act, Vlm, completes, sends
+from tests.judges.loopback import Act, Vlm, completes, complies, sends
 from tests.judges.photo_cards import Picture, judge_card, judge_folder, questions
 from tests.toy import Painter, toy_cards
-
-
-def good(body: dict[str, Any]) -> Act:
-    turns = body["messages"][0]["content"][-1]["text"].count("Turn ") - 1
-    tags = "\n".join(f"<turn_{turn}>yes</turn_{turn}> seen" for turn in range(1, turns + 1))
-    return completes(f"{tags}\n<final>yes</final>")
 
 
 def wording(body: dict[str, Any]) -> str:
@@ -35,10 +28,7 @@ def wording(body: dict[str, Any]) -> str:
 
 def run_with(folder: Path, server: Vlm) -> Callable[[], Any]:
     """A run whose judge asks this server; returns what retries it."""
-    cards = toy_cards(folder / "cards")
-    task = cards / "tasks/toy/task.yaml"
-    fields = yaml.safe_load(task.read_text()) | {"adapter": "tests.faults.cu_sessions:sessions"}
-    task.write_text(yaml.safe_dump(fields))
+    cards = toy_cards(folder / "cards", task={"track": "cu"})
     rules = {"awareness": {"stop_at_failure": False}, "vlm": {"patience": {"attempts": 1}}}
     judge_folder(cards, server.url, domain="mini", **rules)
     run = evaluate("toy", Painter(), out=folder / "run", judge="asking", limit=2, cards=[cards])
@@ -52,7 +42,7 @@ def test_an_unreadable_reply_is_asked_for_otherwise_until_it_is_readable(tmp_pat
     def decide(_: int, body: dict[str, Any]) -> Act:
         asked = seeds.setdefault(wording(body), [])
         asked.append(body["seed"])
-        return good(body) if body["temperature"] > 0 and len(asked) > 2 else completes("well, maybe")
+        return complies(body) if body["temperature"] > 0 and len(asked) > 2 else completes("well, maybe")
 
     with Vlm(decide).running() as server:
         retry = run_with(tmp_path, server)
@@ -74,7 +64,7 @@ def test_an_unreadable_reply_is_asked_for_otherwise_until_it_is_readable(tmp_pat
 def test_an_outage_is_no_answer_and_the_question_stays(tmp_path: Path) -> None:
     ill = [True]
 
-    with Vlm(lambda _, body: sends(500, b"") if ill[0] else good(body)).running() as server:
+    with Vlm(lambda _, body: sends(500, b"") if ill[0] else complies(body)).running() as server:
         retry = run_with(tmp_path, server)
         failed, ill[0] = len(server.bodies), False
         verdicts = list(retry().verdicts())
@@ -87,7 +77,7 @@ def test_an_outage_is_no_answer_and_the_question_stays(tmp_path: Path) -> None:
 def test_an_attempt_survives_an_outage(tmp_path: Path) -> None:
     """Unreadable, then an outage: the next is still the second attempt."""
     stage = [0]
-    acts: list[Callable[[dict[str, Any]], Act]] = [lambda _: completes("?"), lambda _: sends(500, b""), good]
+    acts: list[Callable[[dict[str, Any]], Act]] = [lambda _: completes("?"), lambda _: sends(500, b""), complies]
     with Vlm(lambda _, body: acts[stage[0]](body)).running() as server:
         retry = run_with(tmp_path, server)
         seeds = []
@@ -102,7 +92,7 @@ def test_an_attempt_survives_an_outage(tmp_path: Path) -> None:
 def test_a_judge_draws_at_its_own_temperature_where_that_is_higher(
     tmp_path: Path, temperature: float, asked: float
 ) -> None:
-    with Vlm(lambda _, body: good(body)).running() as server:
+    with Vlm(lambda _, body: complies(body)).running() as server:
         card = judge_card(tmp_path, server.url, vlm={"temperature": temperature, "retry_temperature": 0.5})
         PhotoJudge(card).judge([replace(questions("GA")[0], attempt=1)])
         assert [body["temperature"] for body in server.bodies] == [asked]

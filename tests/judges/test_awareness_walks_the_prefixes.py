@@ -10,14 +10,8 @@ from micebench.cards import JudgeCard, load_card
 from micebench.judges.components.base import Ask, Components, Failure, Reply
 from micebench.judges.photo import PhotoJudge
 from micebench.verdicts import Question, Status, Verdict
+from tests.judges.loopback import walk
 from tests.judges.photo_cards import SHIPPED, judge_card, questions, session
-
-
-def walk(turns: int, last: str) -> str:
-    """A reply that goes through so many turns, of which all but the last comply."""
-    lines = [f"<turn_{turn}>yes</turn_{turn}> ok" for turn in range(1, turns)]
-    return "\n".join([*lines, f"<turn_{turns}>{last}</turn_{turns}> gone", f"<final>{last}</final>"])
-
 
 YES = {turns: walk(turns, "yes") for turns in (1, 2, 3)}
 NO = {turns: walk(turns, "no") for turns in (1, 2, 3)}

@@ -48,6 +48,7 @@ def write_sessions(folder: Path, turns: Sequence[int] = (2, 1), side: int = 64) 
             "domain": "photo",
             "adapter": "micebench.tasks.generic:sessions",
             "data": {"files": ["sessions.jsonl"]},
+            "split": "train",
             "judge": None,
             "turns": 3,
         },

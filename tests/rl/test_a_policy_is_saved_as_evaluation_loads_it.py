@@ -9,6 +9,7 @@ pytest.importorskip("peft")
 
 from micebench.editors.diffusers import DiffusersEditor  # noqa: E402
 from micebench.engine.weights import ModelFiles, is_saved_pipeline, place, saved_pipeline_card  # noqa: E402
+from micebench.train.workdir import accelerator_for  # noqa: E402
 from tests.editors.conftest import difference  # noqa: E402
 from tests.rl.policies import (  # noqa: E402
     KINDS,
@@ -63,23 +64,16 @@ def test_all_weights_are_a_pipeline(tiny_card, kind, tmp_path):
 @pytest.mark.parametrize("lora", LEARNT, ids=["full", "lora"])
 def test_it_is_saved_as_accelerate_left_it(tiny_card, lora, tmp_path):
     """Mixed precision replaces the denoiser's forward; sampling, learning and saving go on."""
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-
     policy = policy_of(tiny_card, lora=lora)
-    AcceleratorState._reset_state(reset_partial_state=True)
-    try:
-        accelerator = Accelerator(mixed_precision="bf16", cpu=True)
-        module = accelerator.prepare(policy.denoiser)
-        with accelerator.autocast():
-            traces = sampled(policy)
-            ratio = log_ratio(policy, traces, 0, module=module)
-        assert ratio.abs().max() < 1e-6
-        accelerator.backward(ratio.sum())
-        assert any(parameter.grad is not None for parameter in policy.parameters())
-        policy.save(tmp_path / "mine")
-    finally:
-        AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = accelerator_for(tmp_path, "bf16", "cpu")
+    module = accelerator.prepare(policy.denoiser)
+    with accelerator.autocast():
+        traces = sampled(policy)
+        ratio = log_ratio(policy, traces, 0, module=module)
+    assert ratio.abs().max() < 1e-6
+    accelerator.backward(ratio.sum())
+    assert any(parameter.grad is not None for parameter in policy.parameters())
+    policy.save(tmp_path / "mine")
     files = ModelFiles(weights=tmp_path / "mine") if lora is None else ModelFiles(adapter=tmp_path / "mine")
     _, card = place(card_of(tiny_card), files)
     assert DiffusersEditor(card).edit([small()])[0].size == (64, 64)

@@ -22,7 +22,7 @@ from micebench.rl.recipe import load_rl_recipe  # noqa: E402
 from micebench.rl.start import starting_model  # noqa: E402
 from micebench.tasks.load import load_task_card  # noqa: E402
 from tests.editors.conftest import difference  # noqa: E402
-from tests.judges.loopback import Vlm, completes  # noqa: E402
+from tests.judges.loopback import Vlm, completes, walk  # noqa: E402
 from tests.judges.photo_cards import judge_folder  # noqa: E402
 from tests.rl.photographs import write_judge, write_model, write_recipe, write_sessions  # noqa: E402
 from tests.rl.policies import KINDS, UNGUIDED, small  # noqa: E402
@@ -94,7 +94,8 @@ def test_from_the_command_line_to_a_run_with_the_adapter(tiny_card, tmp_path):
     command = ("train", str(recipe), "--data", data, "--device", "cpu", "--out", work)
     assert "give a local copy with --weights DIR" in micebench(*command)
     assert "best" in micebench(*command, *files)
-    readings = json.loads((tmp_path / "work" / "readings.json").read_text(encoding="utf-8"))
+    notes = sorted((tmp_path / "work" / "validation").glob("*.json"))
+    readings = [json.loads(note.read_text(encoding="utf-8")) for note in notes]
     assert [(reading["iteration"], reading["overall"] > 0) for reading in readings] == [(0, True), (1, True)]
     validated = open_run(tmp_path / "work" / "validation" / "00001")
     assert [session.id for session in validated.sessions()] == ["s0"]
@@ -116,11 +117,7 @@ def test_a_judge_behind_a_server_gives_the_rewards(tiny_card, tmp_path):
 
     def decide(number, body):
         last = sum(part["type"] == "image_url" for part in body["messages"][-1]["content"]) - 1
-        verdict = "yes" if number % 2 else "no"
-        lines = [f"<turn_{turn}>yes</turn_{turn}> seen" for turn in range(1, last)]
-        return completes(
-            "\n".join([*lines, f"<turn_{last}>{verdict}</turn_{last}> seen", f"<final>{verdict}</final>"])
-        )
+        return completes(walk(last, "yes" if number % 2 else "no"))
 
     write_sessions(tmp_path, turns=(2, 2))
     write_model(tmp_path, tiny_card(steps=STEPS))

@@ -9,10 +9,13 @@ pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
 pytest.importorskip("tensorboard")
 
+import numpy as np  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 import micebench.rl.trainer as trainer  # noqa: E402
 from micebench.errors import RunError  # noqa: E402
+from micebench.rl.losses import old_policy_decay  # noqa: E402
+from micebench.rl.policy import Policy  # noqa: E402
 from micebench.rl.rewards import RewardOutage  # noqa: E402
 from micebench.rl.trainer import train_rl  # noqa: E402
 from micebench.verdicts import Status, Verdict  # noqa: E402
@@ -70,11 +73,13 @@ class Killed(Exception):
     pass
 
 
-def test_an_interrupted_training_goes_on(card, method, straight, tmp_path):
-    def kill(step, numbers):
-        if step == 2:
-            raise Killed
+def kill(step, numbers):
+    """After the second iteration, before its checkpoint."""
+    if step == 2:
+        raise Killed
 
+
+def test_an_interrupted_training_goes_on(card, method, straight, tmp_path):
     with pytest.raises(Killed):
         train_rl(tiny_rl(method), tmp_path / "work", card=card, show=kill, device="cpu")
     train_rl(tiny_rl(method), tmp_path / "work", card=card, device="cpu")
@@ -108,6 +113,32 @@ def test_a_judge_that_is_down_stops_it_and_costs_nothing(card, method, straight,
     seen["down"] = False
     train_rl(tiny_rl(method), tmp_path / "work", card=card, device="cpu")
     assert_same(tmp_path / "work", straight[0])
+
+
+def test_a_training_may_be_made_longer(card, method, straight, tmp_path):
+    train_rl(tiny_rl(method, iterations=1), tmp_path / "work", card=card, device="cpu")
+    train_rl(tiny_rl(method), tmp_path / "work", card=card, device="cpu")
+    assert_same(tmp_path / "work", straight[0])
+    with pytest.raises(RunError, match="a training of 3 iterations, more than the 2 asked for"):
+        train_rl(tiny_rl(method, iterations=2), tmp_path / "work", card=card, device="cpu")
+
+
+def test_an_old_policy_on_a_schedule_follows_it_after_an_interruption(card, tmp_path, monkeypatch):
+    decays, move = [], Policy.move_old
+    monkeypatch.setattr(Policy, "move_old", lambda policy, decay: decays.append(decay) or move(policy, decay))
+    recipe, said = tiny_rl("nft", nft={"old_policy": "slow"}), {}
+    train_rl(recipe, tmp_path / "straight", card=card, show=said.__setitem__, device="cpu")
+    steps = np.cumsum([-(-said[n]["learn/lessons"] // recipe.learn.batch) for n in (1, 2, 3)])
+    assert decays == [old_policy_decay(int(step), "slow") for step in steps]
+    assert 0 < decays[0] < decays[1] < decays[2]
+    straight = decays.copy()
+    decays.clear()
+
+    with pytest.raises(Killed):
+        train_rl(recipe, tmp_path / "work", card=card, show=kill, device="cpu")
+    train_rl(recipe, tmp_path / "work", card=card, device="cpu")
+    assert decays == [*straight[:2], *straight[1:]]
+    assert_same(tmp_path / "work", tmp_path / "straight")
 
 
 def test_another_recipe_in_the_same_folder_is_refused(card, method, straight):

@@ -14,6 +14,7 @@ from micebench.errors import CardError, RunError
 from micebench.rl.processes import join_processes
 from micebench.rl.recipe import load_rl_recipe
 from micebench.rl.start import (
+    check_splits,
     check_validation,
     claim_model,
     starting_model,
@@ -61,6 +62,7 @@ def test_the_recipes_for_full_size_editors_start(name, tmp_path):
     assert card.options == {**shipped.options, "resolution": {"area": 512 * 512}, "max_batch": 8}
     assert card.weights_folder() == tmp_path
     check_validation(recipe, card)
+    check_splits(recipe)
     claim_model(tmp_path, identity)
     claim_model(tmp_path, identity)
     (tmp_path / "more.safetensors").write_bytes(b"x")
@@ -108,6 +110,33 @@ def test_something_must_be_left_to_train_on(photographs, limit):
     all_held_out = recipe(limit=limit)
     with pytest.raises(CardError, match=r"validation\.limit"):
         training_sessions(all_held_out, load_task_card(all_held_out.task), data)
+
+
+@pytest.mark.parametrize("task", ["mice-mini", "mice-mini-long", "mice", "magicbrush", "edival"])
+def test_what_is_there_to_test_by_is_not_trained_on(task):
+    recipe = load_rl_recipe("mt-editflow-nft", {"task": task})
+    with pytest.raises(CardError, match=f"task: '{task}' is a test split.* allow_test: true"):
+        check_splits(recipe)
+    check_splits(load_rl_recipe("mt-editflow-nft", {"task": task, "allow_test": True}))
+
+
+def test_nor_are_checkpoints_chosen_by_it():
+    validation = {"task": "mice-mini"}
+    with pytest.raises(CardError, match=r"validation\.task: 'mice-mini' is a test split"):
+        check_splits(load_rl_recipe("mt-editflow-nft", {"validation": validation}))
+
+
+@pytest.mark.parametrize(
+    "task", ["mice-mini-train", "mice-mini-train-single", "mice-mini-validation", "mice-cm-train"]
+)
+def test_other_splits_are(task):
+    check_splits(load_rl_recipe("mt-editflow-nft", {"task": task}))
+
+
+def test_an_unknown_device_is_refused(photographs, tmp_path):
+    recipe, _ = photographs
+    with pytest.raises(RunError, match="device is 'gpu'; give cpu, or leave it out"):
+        join_processes(recipe(limit=2), tmp_path, "gpu")
 
 
 @pytest.mark.parametrize(("judge", "named"), [(None, "none"), ("perceptual", "'perceptual'")])

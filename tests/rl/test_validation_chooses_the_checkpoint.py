@@ -38,19 +38,29 @@ def card(tmp_path_factory):
 
 
 class Scripted(Validation):
-    """Readings as a script says: iteration -> overall at the last turn. Turn 1 says the opposite."""
+    """Readings as a script says: iteration -> overall at the last turn. Turn 1 says the opposite.
 
-    def __init__(self, script):
-        self.script = script
+    `told`: iterations that have been read; of others there is no reading yet.
+    """
+
+    def __init__(self, script, told=()):
+        self.script, self.told = script, set(told)
 
     def read(self, iteration):
+        self.told.add(iteration)
+        return self.reading(iteration)
+
+    def readings(self):
+        return [self.reading(iteration) for iteration in sorted(self.told)]
+
+    def reading(self, iteration):
         overall = self.script[iteration]
         return Reading(iteration, overall, {"overall/1": 100 - overall, "overall/3": overall}, overall < 10)
 
 
-def selection(policy, script, work, average=None):
+def selection(policy, validation, work, average=None):
     average = average or EMAModel(policy.parameters(), decay=0.5)
-    return Selection(Accelerator(cpu=True), policy, average, Scripted(script), work)
+    return Selection(Accelerator(cpu=True), policy, average, validation, work)
 
 
 def moved(policy, to):
@@ -83,15 +93,14 @@ def policy(card):
 def test_the_highest_overall_at_the_last_turn_is_kept(policy, tmp_path, script, best):
     (tmp_path / "work").mkdir()
     average, said = EMAModel(policy.parameters(), decay=0.5), {}
-    chosen = selection(policy, script, tmp_path / "work", average)
+    validation = Scripted(script)
+    chosen = selection(policy, validation, tmp_path / "work", average)
     for iteration in script:
         moved(policy, 0.5 + iteration)
         average.shadow_params = [parameter.clone().detach() for parameter in policy.parameters()]
         chosen.look(iteration, said.__setitem__)
     assert kept(chosen.result().parent) == 0.5 + best
-    readings = chosen.readings()
-    assert [reading.overall for reading in readings] == list(script.values())
-    assert best_reading(readings).iteration == best, "report and weights speak of the same checkpoint"
+    assert best_reading(validation.readings()).iteration == best, "report and weights speak of the same checkpoint"
     assert {iteration: numbers["validation/regressed"] for iteration, numbers in said.items()} == {
         iteration: float(overall < 10) for iteration, overall in script.items()
     }
@@ -103,7 +112,7 @@ def test_what_is_kept_is_the_average_of_the_weights_and_loads_as_a_pipeline(poli
     for weight in (1.0, 3.0):  # diffusers' average begins with the first
         moved(policy, weight)
         average.step(policy.parameters())
-    chosen = selection(policy, {0: 1.0, 1: 2.0}, tmp_path / "work", average)
+    chosen = selection(policy, Scripted({0: 1.0, 1: 2.0}), tmp_path / "work", average)
     chosen.look(0, lambda *_: None)
     chosen.look(1, lambda *_: None)
     assert kept(tmp_path / "work") == 2.0
@@ -112,6 +121,25 @@ def test_what_is_kept_is_the_average_of_the_weights_and_loads_as_a_pipeline(poli
     assert is_saved_pipeline(str(best))
     assert isinstance(FluxKontextPipeline.from_pretrained(best), FluxKontextPipeline)
     assert saved_pipeline_card(best, "mini").weights_folder() == best
+
+
+def test_a_checkpoint_competes_with_those_before_it(policy, tmp_path):
+    """Resumed from an older checkpoint there are readings of iterations that are still to come again; and one that
+    was read, but whose weights were not kept any more, is kept now."""
+    (tmp_path / "work").mkdir()
+    chosen = selection(policy, Scripted({0: 50.0, 1: 40.0, 2: 60.0}, told=(0, 1, 2)), tmp_path / "work")
+    chosen.look(1, lambda *_: None)
+    assert (tmp_path / "work" / "best").is_dir()
+
+
+def test_without_validation_the_end_is_kept_however_often_it_comes(policy, tmp_path):
+    (tmp_path / "work").mkdir()
+    average = EMAModel(policy.parameters(), decay=0.5)
+    chosen = selection(policy, None, tmp_path / "work", average)
+    for end in (1.0, 2.0):
+        moved(policy, end)
+        average.shadow_params = [parameter.clone().detach() for parameter in policy.parameters()]
+        assert kept(chosen.result().parent) == end
 
 
 class Painter:
@@ -218,7 +246,8 @@ def training(card, tmp_path_factory):
 def test_a_training_validates_its_start_and_every_few_iterations(training):
     _, work, said = training
     assert [step for step, numbers in said if "validation/overall/3" in numbers] == [0, 1, 2]
-    assert [reading["iteration"] for reading in json.loads((work / "readings.json").read_text())] == [0, 1, 2]
+    notes = [json.loads(note.read_text()) for note in sorted((work / "validation").glob("*.json"))]
+    assert [note["iteration"] for note in notes] == [0, 1, 2]
     assert (work / "report.md").is_file()
     assert is_saved_pipeline(str(work / "best"))
 
@@ -229,8 +258,8 @@ def test_a_resumed_training_reads_what_was_read(training, card, monkeypatch):
     def again(*_, **__):
         raise AssertionError("validated again")
 
-    before = (work / "readings.json").read_bytes()
-    (work / "readings.json").write_text(json.dumps(json.loads(before)[:2]))  # stopped between reading and noting it
+    report = (work / "report.md").read_text(encoding="utf-8")
+    (work / "report.md").unlink()
     monkeypatch.setattr(validating, "evaluate", again)
     train_rl(recipe, work, card=card, device="cpu")
-    assert (work / "readings.json").read_bytes() == before
+    assert (work / "report.md").read_text(encoding="utf-8") == report

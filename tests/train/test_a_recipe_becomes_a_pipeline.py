@@ -14,7 +14,7 @@ from safetensors.torch import load_file  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 import micebench  # noqa: E402
-from micebench.cards import EditorCard  # noqa: E402
+from micebench.cards import EditorCard, recipe_path  # noqa: E402
 from micebench.cli import build_app  # noqa: E402
 from micebench.errors import CardError, RunError  # noqa: E402
 from micebench.train.kontext import train_kontext  # noqa: E402
@@ -127,6 +127,14 @@ def test_training_goes_on_from_another_model_with_history(straight, tmp_path):
 def test_another_recipe_in_the_same_folder_is_refused(straight):
     with pytest.raises(RunError, match="another recipe"):
         train_kontext(tiny_recipe(seed=5), straight, device="cpu")
+
+
+def test_a_recipe_on_a_base_says_what_differs(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("id: x\nbase: kontext\nflow: {steps: 3}\n", encoding="utf-8")
+    base = load_recipe(recipe_path("kontext"))
+    assert load_recipe(path).flow == base.flow.model_copy(update={"steps": 3})
+    assert load_recipe(path).refine == base.refine
 
 
 def test_a_wrong_recipe_is_named(tmp_path):

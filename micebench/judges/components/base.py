@@ -7,7 +7,7 @@ are kept busy.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,12 @@ class Box:
     top: float
     right: float
     bottom: float
+
+    @classmethod
+    def around(cls, x: float, y: float, width: float, height: float) -> Self:
+        """The part inside the image of a box with this centre and this size, in shares of the image."""
+        edges = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+        return cls(*(min(1.0, max(0.0, edge)) for edge in edges))
 
 
 @dataclass(frozen=True, slots=True)

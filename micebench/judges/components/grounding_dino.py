@@ -184,7 +184,8 @@ class GroundingDino:
         best = scores.argmax(1)
         rows: list[int] = np.flatnonzero(scores.max(1) > self.options.floor).tolist()
         return tuple(
-            Detection(_box(boxes[row]), float(scores[row].max()), query.names[int(best[row])]) for row in rows
+            Detection(Box.around(*boxes[row].tolist()), float(scores[row].max()), query.names[int(best[row])])
+            for row in rows
         )
 
 
@@ -201,11 +202,3 @@ def _query(names: Sequence[str]) -> _Query:
         spans.append((len(caption), len(caption) + len(spelled(name))))
         caption += f"{spelled(name)} . "
     return _Query(caption.rstrip(), tuple(names), tuple(spans))
-
-
-def _box(values: NDArray[np.float32]) -> Box:
-    """Centre, width and height in shares of the image -> its corners, clipped to it."""
-    x, y, width, height = (float(value) for value in values)
-    edges = x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    left, top, right, bottom = (min(1.0, max(0.0, edge)) for edge in edges)
-    return Box(left, top, right, bottom)

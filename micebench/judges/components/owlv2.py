@@ -190,8 +190,7 @@ def squared(image: "Image", side: int) -> "Image":
 
 
 def _box(values: NDArray[np.float32], size: tuple[int, int]) -> Box | None:
-    """Centre, width and height in shares of the padded square -> corners in shares of the image, clipped to it."""
+    """Centre, width and height in shares of the padded square -> a box of the image; None in the padding."""
     x, y, width, height = (float(value) * max(size) for value in values)
-    left, right = (min(1.0, max(0.0, edge / size[0])) for edge in (x - width / 2, x + width / 2))
-    top, bottom = (min(1.0, max(0.0, edge / size[1])) for edge in (y - height / 2, y + height / 2))
-    return Box(left, top, right, bottom) if right > left and bottom > top else None
+    box = Box.around(x / size[0], y / size[1], width / size[0], height / size[1])
+    return box if box.right > box.left and box.bottom > box.top else None
