@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from micebench.cli import options
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def calibrate(
     run: Annotated[Path, typer.Argument(help="Run directory that the judge has judged.", metavar="RUN")],
     judge: Annotated[str, typer.Option("--judge", "-j", help="Judge card to be checked.")],
     against: Annotated[
-        str, typer.Option("--against", "-a", help="Reference: a judge card, or labels (.csv, .jsonl).")
+        str,
+        typer.Option("--against", "-a", help="Reference: a judge card, labels (.csv, .jsonl), or human:NAME."),
     ],
     metric: Annotated[str, typer.Option("--metric", "-m", help="What both were asked.")] = "IF",
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
@@ -30,6 +34,8 @@ def calibrate(
       micebench calibrate runs/mice-mini--oracle --judge my-judge --against exact --cards my-cards
 
       micebench calibrate runs/mice--kontext --judge mice --against labels.csv --json
+
+      micebench calibrate runs/mice--kontext --judge mice --against human:anna
     """
     from micebench.engine.calibrate import calibrate as calibrate_run
 
@@ -44,7 +50,6 @@ def calibrate(
 
 def _print(found: Mapping[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = Console()
@@ -69,6 +74,14 @@ def _print(found: Mapping[str, Any]) -> None:
         votes = found["votes"]
         kappa = "undefined" if votes["kappa"] is None else f"{votes['kappa']:.3f}"
         line(f"  {'votes':12} {kappa}  Fleiss' kappa of {votes['votes']} votes on {votes['items']} edits")
+    console.print(confusion_table(found))
+
+
+def confusion_table(found: Mapping[str, Any]) -> "Table":
+    """Who said yes and who said no, by edit type; `found` as `engine.calibrate.calibrate` returns it."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("edit type", no_wrap=True)
     for name in ("both yes", "only judge", "only reference", "both no", "agreement", "kappa"):
@@ -78,4 +91,4 @@ def _print(found: Mapping[str, Any]) -> None:
         counts = [str(cells[name]) for name in ("both", "only_a", "only_b", "neither")]
         shares = ["–" if cells[name] is None else f"{cells[name]:.3f}" for name in ("agreement", "kappa")]
         table.add_row(*(Text(cell) for cell in (kind, *counts, *shares)))
-    console.print(table)
+    return table

@@ -16,6 +16,7 @@ def judge(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again where the judge gave no value.")
     ] = False,
+    no_golden: options.NoGolden = False,
     cards: options.Cards = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no HTML report.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
@@ -38,6 +39,7 @@ def judge(
             run,
             judge,
             retry_failed=retry_failed,
+            golden=not no_golden,
             cards=cards or (),
             progress=None if quiet else progress,
         )

@@ -31,7 +31,7 @@ def list_cards(
     from rich.markup import escape
     from rich.table import Table
 
-    from micebench.cards import EditorCard, JudgeCard, TaskCard, find_cards, find_recipes, load_card, yaml_fields
+    from micebench.cards import EditorCard, JudgeCard, TaskCard, find_cards, find_recipes, load_card, recipe_fields
     from micebench.errors import CardError
 
     console = Console()
@@ -56,7 +56,7 @@ def list_cards(
         table.add_column("what it does")
         for recipe_id, path in sorted(find_recipes(cards or ()).items()):
             try:
-                said = escape(str(yaml_fields(path).get("description", "")))
+                said = escape(str(recipe_fields(path).get("description", "")))
             except CardError as error:
                 said = f"[red]{escape(str(error))}[/red]"
             table.add_row(escape(recipe_id), said)

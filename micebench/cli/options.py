@@ -21,4 +21,7 @@ Context = Annotated[
     typer.Option(help="What the model is shown: last, history or composed.", show_default="as its card says"),
 ]
 Repeats = Annotated[int, typer.Option(min=1, help="Runs of each session, with different seeds.")]
+NoGolden = Annotated[
+    bool, typer.Option("--no-golden", help="Do not score the judge's golden items before and after.")
+]
 Cards = Annotated[list[Path] | None, typer.Option("--cards", help="Folder with more cards (repeatable).")]

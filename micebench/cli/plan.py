@@ -15,6 +15,7 @@ def plan(
     repeats: options.Repeats = 1,
     weights: options.Weights = None,
     adapter: options.Adapter = None,
+    no_golden: options.NoGolden = False,
     cards: options.Cards = None,
 ) -> None:
     """Show what `micebench run` with the same options would do, and what is already done.
@@ -36,7 +37,8 @@ def plan(
     from micebench.engine.weights import ModelFiles
 
     sys.path.insert(0, os.getcwd())  # my_module:MyEditor lives beside the user
-    asked = Options(context, seed, repeats, limit, tuple(cards or ()), data, files=ModelFiles(weights, adapter))
+    files = ModelFiles(weights, adapter)
+    asked = Options(context, seed, repeats, limit, tuple(cards or ()), data, files=files, golden=not no_golden)
     job = make_job(task, model, judge, asked, out)
     planned = make_plan(job)
 
@@ -56,6 +58,10 @@ def plan(
     ):
         table.add_row(name, str(total), str(done), str(total - done))
     console.print(table)
+    if planned.golden:
+        console.print(
+            f"{planned.golden} golden items are scored besides, against drift of the judge", highlight=False
+        )
     if planned.edits_failed:
         console.print(f"{planned.edits_failed} failed edits are tried again", highlight=False)
     if planned.absent:

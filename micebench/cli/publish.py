@@ -1,4 +1,4 @@
-"""``micebench publish``: a model's finished runs as results and model card of the repository."""
+"""``micebench publish``: a model's finished runs as its model card in the repository."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,11 +24,12 @@ def publish(
     ] = Path(),
     cards: options.Cards = None,
 ) -> None:
-    """Write the results and the model card of a model, from its runs alone.
+    """Write the model card of a model, from its runs alone.
 
-    results/TASK/MODEL/: summary.json, manifest.json (and exposure_gap.json, against-OTHER.json).
     baselines/MODEL/: README.md, turns.png, sessions.png (and curve.png, if curve.jsonl
     lies beside the model's card).
+    results/TASK/MODEL/: exposure_gap.json, against-OTHER.json, where there are any. The
+    numbers of single runs come there by `micebench submit` and `micebench verify --accept`.
 
     Refused are runs that are limited, unfinished, of another model or judge than exact,
     or made with other cards or weights than today's.

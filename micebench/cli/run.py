@@ -28,6 +28,7 @@ def run(
     ] = False,
     weights: options.Weights = None,
     adapter: options.Adapter = None,
+    no_golden: options.NoGolden = False,
     cards: options.Cards = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no HTML report.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
@@ -58,7 +59,9 @@ def run(
 
     sys.path.insert(0, os.getcwd())  # my_module:MyEditor lives beside the user
     files = ModelFiles(weights, adapter)
-    asked = Options(context, seed, repeats, limit, tuple(cards or ()), data, workers, batch, retry_refused, files)
+    asked = Options(
+        context, seed, repeats, limit, tuple(cards or ()), data, workers, batch, retry_refused, files, not no_golden
+    )
     job = make_job(task, model, judge, asked, out)
     errors = Console(stderr=True, quiet=quiet)
     errors.print(f"{job.editor.id} on {job.task.id} -> {job.out}", markup=False, highlight=False, soft_wrap=True)

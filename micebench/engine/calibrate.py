@@ -6,9 +6,11 @@ from typing import Any
 
 from micebench.cards import JudgeCard, TaskCard, load_card
 from micebench.engine.labels import Edit, read_labels
+from micebench.engine.people import NothingShared, records_of
 from micebench.engine.run import Run, open_run
 from micebench.engine.setup import judge_source
 from micebench.errors import DataError, RunError
+from micebench.judges.human import PREFIX
 from micebench.store.index import VerdictIndex
 from micebench.store.records import VerdictRecord
 from micebench.store.rundir import RunDir
@@ -25,14 +27,16 @@ def calibrate(
     metric: str = "IF",
     seed: int = 0,
     cards: Sequence[Path] = (),
+    seen: bool = False,
 ) -> dict[str, Any]:
     """Agreement of `judge` with `against`, edit by edit.
 
     Args:
-        judge: judge card whose verdicts the run has.
+        judge: judge card whose verdicts the run has; or a reviewer, ``human:<name>``, all of them: ``human:*``.
         against: another one, or a file of labels (.csv, .jsonl; see `labels`); taken as the reference.
         metric: what both were asked.
         seed: of the intervals.
+        seen: count what reviewers said after they had been shown the automatic verdict, too.
 
     Returns:
         ``{"run", "task", "model", "judge", "against", "metric", "edits", "unscored_judge", "unscored_against",
@@ -53,16 +57,16 @@ def calibrate(
     if metric not in (*METRICS, *MEASURES):
         raise RunError(f"unknown metric {metric!r}; known: {', '.join((*METRICS, *MEASURES))}")
     kinds = _edit_types(opened)
-    records = _verdicts(opened, judge, metric, cards)
+    records = _verdicts(opened, judge, metric, cards, seen)
     first = {edit: record.value for edit, record in records.items() if record.value is not None}
-    if Path(against).suffix in _LABELS:
+    if Path(against).suffix in _LABELS and not str(against).startswith(PREFIX):
         second = _labels(Path(against), metric, kinds, opened)
     else:
-        other = _verdicts(opened, str(against), metric, cards)
+        other = _verdicts(opened, str(against), metric, cards, seen)
         second = {edit: record.value for edit, record in other.items() if record.value is not None}
     both = [edit for edit in kinds if edit in first and edit in second]
     if not both:
-        raise RunError(f"{opened.path}: {judge!r} and {against} have scored no common edit for {metric}")
+        raise NothingShared(f"{opened.path}: {judge!r} and {against} have scored no common edit for {metric}")
     pairs = Pairs(
         np.array([first[edit] for edit in both]),
         np.array([second[edit] for edit in both]),
@@ -96,8 +100,10 @@ def _edit_types(run: Run) -> dict[Edit, str]:
     return found
 
 
-def _verdicts(run: Run, judge: str, metric: str, cards: Sequence[Path]) -> dict[Edit, VerdictRecord]:
-    """The run's verdicts of one judge card about one metric."""
+def _verdicts(run: Run, judge: str, metric: str, cards: Sequence[Path], seen: bool) -> dict[Edit, VerdictRecord]:
+    """The run's verdicts of one judge card, or reviewer, about one metric."""
+    if judge.startswith(PREFIX):
+        return {Edit(*asked[:3]): record for asked, record in records_of(run, judge, metric, seen=seen).items()}
     manifest = run.manifest
     if manifest.judge == judge and manifest.judge_hash is not None:
         identity, metrics = manifest.judge_hash, tuple(manifest.metrics)

@@ -9,6 +9,7 @@ from micebench.cards import EditorCard, JudgeCard, TaskCard
 from micebench.editors.base import Editor
 from micebench.engine.alongside import Alongside
 from micebench.engine.editing import anything_to_edit, edit_missing
+from micebench.engine.golden import golden_of
 from micebench.engine.job import Job, Options, check_resumable, judge_fields, make_job
 from micebench.engine.judging import Judging
 from micebench.engine.progress import Progress, silent
@@ -37,6 +38,7 @@ def evaluate(
     workers: int = 1,
     batch: int | None = None,
     retry_refused: bool = False,
+    golden: bool = True,
     cards: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> Run:
@@ -55,6 +57,7 @@ def evaluate(
         workers: editor processes (each with its own editor).
         batch: requests per editor call; None: what the editor declares.
         retry_refused: ask again for edits that the editor has refused (failed ones are asked again anyway).
+        golden: score the judge's golden items, if it carries any, before and after the verdicts.
         cards: further card folders.
         progress: told how far each stage is.
 
@@ -72,6 +75,7 @@ def evaluate(
         workers=workers,
         batch=batch,
         retry_refused=retry_refused,
+        golden=golden,
     )
     return execute(make_job(task, editor, judge, options, out), progress)
 
@@ -91,19 +95,15 @@ def execute(job: Job, progress: Progress | None = None) -> Run:
                 ingest(run, iter_sessions(sessions), job.task.turns, partial(_tick, report, "sources", total))
             del sessions
             opened = Run(job.out, manifest)
-            edits, edit_tick, verdict_tick = (
-                opened.edit_index(),
-                partial(report, "edits"),
-                partial(report, "verdicts"),
-            )
+            edits, edit_tick = opened.edit_index(), partial(report, "edits")
             if job.judge is not None and anything_to_edit(edits, retry_refused=job.options.retry_refused):
-                _look_for(job.judge)  # without edits the judging comes next, and finds out by itself
+                # without edits the judging comes next, and finds out by itself
+                _look_for(job.judge, golden=job.options.golden)
             if job.judge is None:
                 with log.timed("edits"):
                     edit_missing(job, run, edits, edit_tick)
             elif job.judge.concurrent and job.options.workers == 1:
-                verdicts = opened.verdict_index()
-                beside = Alongside(Judging(job.judge, run, verdicts, verdict_tick), verdicts)
+                beside = Alongside(_judging(job, job.judge, opened, report), opened.verdict_index())
                 with log.timed("edits"):
                     edit_missing(job, run, edits, edit_tick, beside)
                 with log.timed("verdicts"):
@@ -112,7 +112,7 @@ def execute(job: Job, progress: Progress | None = None) -> Run:
                 with log.timed("edits"):
                     edit_missing(job, run, edits, edit_tick)
                 with log.timed("verdicts"):
-                    Judging(job.judge, run, opened.verdict_index(), verdict_tick).finish()
+                    _judging(job, job.judge, opened, report).finish()
             if job.judge is not None:
                 with log.timed("summary"):
                     derive(run, manifest, opened.verdict_index())
@@ -120,7 +120,15 @@ def execute(job: Job, progress: Progress | None = None) -> Run:
     return opened
 
 
-def _look_for(judge: JudgeSource) -> None:
+def _judging(job: Job, judge: JudgeSource, opened: Run, report: Progress) -> Judging:
+    tick = partial(report, "verdicts")
+    return Judging(judge, RunDir(opened.path), opened.verdict_index(), tick, golden=job.options.golden)
+
+
+def _look_for(judge: JudgeSource, *, golden: bool) -> None:
+    """Raises CardError for what would otherwise be found out after hours of editing."""
+    if golden:
+        golden_of(judge)
     try:
         judge.probe()
     except CardError as error:
@@ -132,6 +140,7 @@ def judge(
     judge: str | JudgeCard | Judge | None = None,
     *,
     retry_failed: bool = False,
+    golden: bool = True,
     cards: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> Run:
@@ -142,7 +151,7 @@ def judge(
     Args:
         judge: card id, card, or any object with a method ``judge``; None: the run's own.
         retry_failed: ask again where there is a verdict without a value (unparsed, refused, error).
-        cards, progress: as in `evaluate`.
+        golden, cards, progress: as in `evaluate`.
 
     Raises:
         MicebenchError: no run there, unknown judge, or one of another domain.
@@ -161,7 +170,7 @@ def judge(
             log.event("judge", judge=source.id, retry_failed=retry_failed)
             tick, verdicts = partial(progress or silent, "verdicts"), opened.verdict_index()
             with log.timed("verdicts"):
-                Judging(source, folder, verdicts, tick, retry_failed=retry_failed).finish()
+                Judging(source, folder, verdicts, tick, retry_failed=retry_failed, golden=golden).finish()
             with log.timed("summary"):
                 derive(folder, shown, verdicts)
             log.event("end")
@@ -175,13 +184,13 @@ def _judge_of(
     if judge is not None:
         source = judge_source(judge, task, cards)
     else:
-        source = _recorded_judge(manifest, task, path, cards)
+        source = recorded_judge(manifest, task, path, cards)
     if source is None:
         raise RunError(f"{path}: the run has no judge card of its own; name one with --judge")
     return source
 
 
-def _recorded_judge(manifest: Manifest, task: TaskCard, path: Path, cards: Sequence[Path]) -> JudgeSource | None:
+def recorded_judge(manifest: Manifest, task: TaskCard, path: Path, cards: Sequence[Path]) -> JudgeSource | None:
     """The judge the run was judged by: by its name or, if that means another one today, from the card it recorded."""
     if manifest.judge_card is None or manifest.judge is None:
         return None

@@ -40,6 +40,7 @@ class Options:
         batch: requests per editor call; None: what the editor's card says.
         retry_refused: ask again for edits that the editor has refused.
         files: weights and adapter of the model given by hand.
+        golden: score the judge's golden items before and after (see `micebench.engine.drift`).
     """
 
     context: str | None = None
@@ -52,6 +53,7 @@ class Options:
     batch: int | None = None
     retry_refused: bool = False
     files: ModelFiles = NO_FILES
+    golden: bool = True
 
     def check(self) -> None:
         """Raises CardError for a number that makes no sense."""

@@ -5,6 +5,7 @@ from time import monotonic
 from typing import cast
 
 from micebench.engine.answering import Asked, Unit, answers, streamed
+from micebench.engine.drift import DriftCheck
 from micebench.engine.images import StoredImage
 from micebench.engine.setup import JudgeSource
 from micebench.judges.base import Judge, StreamingJudge
@@ -51,6 +52,7 @@ class Judging:
         index: is kept up to date.
         tick: told (rows settled, rows in all).
         retry_failed: ask again where a judge gave no value (unparsed, refused, error).
+        golden: False: the judge's golden items are not asked about.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class Judging:
         tick: Callable[[int, int], None],
         *,
         retry_failed: bool = False,
+        golden: bool = True,
     ) -> None:
         self._source = source
+        self._drift = DriftCheck(run, source, wanted=golden)
         self._blobs = run.blobs
         self._index = index
         self._tick = tick
@@ -76,18 +80,24 @@ class Judging:
         while first < until and not missing_units(self._index, first, retry_failed=self._retry_failed):
             first += 1
         if first < until:
-            self._judge = self._judge or self._source.build()
+            judge = self._built()
+            self._drift.before(judge)
             with _Notes(self._index) as notes:
-                if isinstance(self._judge, StreamingJudge):
-                    self._stream(self._judge, first, until, notes)
+                if isinstance(judge, StreamingJudge):
+                    self._stream(judge, first, until, notes)
                 else:
-                    self._by_chunks(self._judge, first, until, notes)
+                    self._by_chunks(judge, first, until, notes)
         self._row = max(self._row, until)
         self._tick(self._row, self._index.edits.rows)
 
     def finish(self) -> None:
-        """Judge all that is left."""
+        """Judge all that is left, and look once more whether the judge answers as it did."""
         self.advance(self._index.edits.rows)
+        self._drift.after(self._built)
+
+    def _built(self) -> Judge:
+        self._judge = self._judge or self._source.build()
+        return self._judge
 
     def _by_chunks(self, judge: Judge, row: int, until: int, notes: "_Notes") -> None:
         while row < until:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from micebench.engine.drift import DriftCheck
 from micebench.engine.editing import open_edits
 from micebench.engine.images import source_png
 from micebench.engine.job import Job, asked_metrics, check_resumable
@@ -10,6 +11,7 @@ from micebench.engine.judging import missing_units
 from micebench.engine.run import Run
 from micebench.errors import DataError
 from micebench.sessions import Session
+from micebench.store.rundir import RunDir
 from micebench.tasks.dataset import iter_sessions
 
 _SAMPLE = 8
@@ -26,6 +28,7 @@ class Plan:
         absent: sessions whose source image is not there; `first_absent` is the path of one.
         edits, edits_done, edits_failed: in all; finished; to be tried again.
         verdicts, verdicts_done: in all (if no edit fails), and given.
+        golden: golden items to be scored before and after the verdicts.
         disk_bytes: rough size of what is still to be written.
     """
 
@@ -38,6 +41,7 @@ class Plan:
     edits_failed: int
     verdicts: int
     verdicts_done: int
+    golden: int
     disk_bytes: int
 
 
@@ -75,8 +79,15 @@ def make_plan(job: Job) -> Plan:
         edits_failed=edits_failed,
         verdicts=edits * metrics,
         verdicts_done=verdicts_done,
+        golden=_golden_calls(job, judging=verdicts_done < edits * metrics),
         disk_bytes=round(images * image_bytes) + (edits * metrics - verdicts_done) * _VERDICT_BYTES,
     )
+
+
+def _golden_calls(job: Job, *, judging: bool) -> int:
+    if job.judge is None:
+        return 0
+    return DriftCheck(RunDir(job.out), job.judge, wanted=job.options.golden).calls(judging=judging)
 
 
 def _survey(sessions: Iterable[Session]) -> tuple[int, int, str, float]:

@@ -24,6 +24,7 @@ from micebench.engine.weights import (
 )
 from micebench.errors import CardError
 from micebench.judges.base import Judge
+from micebench.judges.human import PREFIX as HUMAN
 from micebench.judges.probing import probe
 from micebench.verdicts import MEASURES, METRICS
 
@@ -165,6 +166,8 @@ def judge_source(
         if task.judge is None:
             return None
         judge = task.judge
+    if isinstance(judge, str) and judge.startswith(HUMAN):
+        raise CardError(f"{judge!r} is a person, whom no run can ask: label with `micebench review RUN`")
     if isinstance(judge, str):
         judge = load_card(JudgeCard, judge, cards)
     if isinstance(judge, JudgeCard):

@@ -98,7 +98,7 @@ def card_identity(card: EditorCard, placed: EditorCard) -> str:
 
 
 def judge_identity(card: JudgeCard) -> str:
-    """Hash of what a judge's card says, of the prompts and golden answers beside it, and of local weights.
+    """Hash of what a judge's card says, of the prompts beside it, and of local weights.
 
     Weights from the hub are covered by the pinned revision in the card.
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from micebench.instructions import EDIT_TYPES
 from micebench.report import gallery, picking, tables
+from micebench.report.drift import drift_line
 from micebench.report.figures import consistency_parts, figures
 from micebench.report.headline import head, tiles, warning
 from micebench.report.tables import Cell
@@ -44,17 +45,18 @@ def render(run: "Run", *, limit: int = SESSIONS_SHOWN, budget: int = GALLERY_BYT
     from markupsafe import Markup
 
     summary = run.summary()
-    environment = _environment()
+    environment = page_environment()
     found = picking.outcomes(run)
     picked = picking.pick(found, limit)
     track_names = _ordered({found[key].track for key in picked}, TRACKS)
     cards, type_options = _cards(environment, run, found, picked, track_names, budget)
     overall = tables.overall_table(summary)
-    script = _resource("report.js")
+    script = resource("report.js")
     page = environment.get_template("report.html.j2").render(
         head=head(run),
         tiles=tiles(summary, overall),
         warning=warning(summary),
+        drift=drift_line(run),
         overall=overall,
         tracks=tables.split_groups(tables.track_table(summary)),
         edit_types=tables.edit_type_table(summary),
@@ -75,14 +77,15 @@ def render(run: "Run", *, limit: int = SESSIONS_SHOWN, budget: int = GALLERY_BYT
         track_names=[visible(name, 40) for name in track_names],
         type_options=type_options,
         outcome_options=_outcome_options(found[key].kind for key in picked[: len(cards)]),
-        style=Markup(_resource("report.css")),
+        style=Markup(resource("report.css")),
         script=Markup(script),
-        script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        script_hash=script_hash(script),
     )
     return page + "\n"
 
 
-def _environment() -> "jinja2.Environment":
+def page_environment() -> "jinja2.Environment":
+    """The templates of the pages; everything that is put into them is escaped."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -102,7 +105,13 @@ def _environment() -> "jinja2.Environment":
     return environment
 
 
-def _resource(name: str) -> str:
+def script_hash(script: str) -> str:
+    """What a page's policy calls its one script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def resource(name: str) -> str:
+    """The text of a style sheet or script beside the templates."""
     return (resources.files("micebench.report") / "templates" / name).read_text(encoding="utf-8")
 
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 Points = Mapping[str, Mapping[str, Any]]
 """TURN -> {"value", "low", "high"}, in percent."""
 
-_INK, _GRID = "#24292f", "#d8dee4"
+INK, GRID = "#24292f", "#d8dee4"
 # Okabe and Ito's palette, without its yellow: told apart by people of all kinds of colour vision
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#555555", "#7a4fbf", "#8c6d31")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#555555", "#7a4fbf", "#8c6d31")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _DPI = 100
@@ -41,7 +41,7 @@ class Line:
 
 def turns_figure(runs: "Sequence[Run]") -> bytes:
     """A row of panels per run: success by turn (alone, cumulative, independent), and what stays of the image."""
-    canvas = _canvas(9.8, 3.7 * len(runs))
+    canvas = new_canvas(9.8, 3.7 * len(runs))
     grid = canvas.subplots(len(runs), 2, squeeze=False)
     for (left, right), run in zip(grid, runs, strict=True):
         metrics, task = run.summary()["metrics"], run.manifest.task
@@ -57,7 +57,7 @@ def turns_figure(runs: "Sequence[Run]") -> bytes:
                 Line("sessions collapsed", metrics["collapse"], 3),
             ],
         )
-    return _png(canvas)
+    return as_png(canvas)
 
 
 def _success(metrics: Mapping[str, Points]) -> list[Line]:
@@ -77,7 +77,7 @@ def _by_turn(axes: "Axes", title: str, lines: Sequence[Line]) -> None:
         if not known:
             continue
         drawn += known
-        colour = _COLOURS[line.place]
+        colour = COLOURS[line.place]
         axes.plot(
             list(known),
             [cell["value"] for cell in known.values()],
@@ -99,7 +99,7 @@ def _by_turn(axes: "Axes", title: str, lines: Sequence[Line]) -> None:
         axes.set_xticks(turns)
         axes.set_xlim(turns[0] - 0.2, turns[-1] + 0.2)
     axes.set_ylim(0, 100)
-    _dress(axes, title, "turn", "percent")
+    dress(axes, title, "turn", "percent")
 
 
 def curve_figure(curve: "Curve") -> bytes:
@@ -110,7 +110,7 @@ def curve_figure(curve: "Curve") -> bytes:
     kinds = {kind: f"validation/IF/{kind}" for kind in EDIT_TYPES if f"validation/IF/{kind}" in curve}
     panels = len(losses) + bool(overall) + bool(kinds)
     rows = -(-panels // 2)
-    canvas = _canvas(9.8, 3.9 * rows)
+    canvas = new_canvas(9.8, 3.9 * rows)
     grid = list(canvas.subplots(rows, 2, squeeze=False).flat)
     for axes, name in zip(grid, losses, strict=False):
         _loss(axes, name.removesuffix("/loss"), curve[name])
@@ -125,12 +125,12 @@ def curve_figure(curve: "Curve") -> bytes:
         axes.set_ylim(0, 100)
     for axes in rest:
         axes.set_axis_off()
-    return _png(canvas)
+    return as_png(canvas)
 
 
 def rewards_figure(curve: "Curve") -> bytes:
     """Post-training: mean rewards of the rollouts, then what held-out sessions score, over iterations."""
-    canvas = _canvas(9.8, 3.9 * 2)
+    canvas = new_canvas(9.8, 3.9 * 2)
     (followed, kept), (overall, beside) = canvas.subplots(2, 2)
     for axes, metric in ((followed, "IF"), (kept, "CC")):
         named = {f"turn {turn}": name for turn, name in _turns(curve, f"advantage/reward/{metric}/turn_")}
@@ -143,7 +143,7 @@ def rewards_figure(curve: "Curve") -> bytes:
         for turn, name in _turns(curve, f"validation/{metric}/")[-1:]
     }
     _percents(beside, "held-out sessions: success and consistency", named, curve, 1.0, "iteration")
-    return _png(canvas)
+    return as_png(canvas)
 
 
 def _turns(curve: "Curve", prefix: str) -> list[tuple[int, str]]:
@@ -155,17 +155,17 @@ def _loss(axes: "Axes", stage: str, points: Sequence[tuple[int, float]]) -> None
     from matplotlib.ticker import LogLocator, NullLocator
 
     steps, values = np.array([step for step, _ in points]), np.array([value for _, value in points])
-    axes.plot(steps, values, color=_COLOURS[0], alpha=0.3, linewidth=1, label="as logged")
+    axes.plot(steps, values, color=COLOURS[0], alpha=0.3, linewidth=1, label="as logged")
     width = max(1, len(values) // 40)
     padded = np.pad(values, (width, width), mode="edge")
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * width + 1), axis=-1)
-    axes.plot(steps, smooth, color=_COLOURS[0], linewidth=1.8, label="running median")
+    axes.plot(steps, smooth, color=COLOURS[0], linewidth=1.8, label="running median")
     if (values > 0).all():
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_locator(NullLocator())
-    _dress(axes, f"{stage}: training loss", "step", "loss")
+    dress(axes, f"{stage}: training loss", "step", "loss")
 
 
 def _percents(
@@ -177,7 +177,7 @@ def _percents(
         axes.plot(
             steps,
             unit * (np.array(values) if len(values) <= _FEW else _running_mean(values, len(values) // 12)),
-            color=_COLOURS[place % len(_COLOURS)],
+            color=COLOURS[place % len(COLOURS)],
             marker=_MARKERS[place % len(_MARKERS)] if len(steps) <= _FEW else "",
             linestyle=_DASHES[place % len(_DASHES)],
             markersize=4,
@@ -185,7 +185,7 @@ def _percents(
             label=label,
             clip_on=False,
         )
-    _dress(axes, title, across, "percent")
+    dress(axes, title, across, "percent")
 
 
 def _running_mean(values: Sequence[float], width: int) -> np.ndarray:
@@ -194,14 +194,14 @@ def _running_mean(values: Sequence[float], width: int) -> np.ndarray:
     return sums / counts
 
 
-def _dress(axes: "Axes", title: str, across: str, up: str) -> None:
+def dress(axes: "Axes", title: str, across: str, up: str) -> None:
     """Title, then the legend in rows that fit the panel's width, then the panel."""
     rows = -(-len(axes.get_lines()) // 2)
-    axes.set_title(title, loc="left", fontsize=10.5, color=_INK, pad=10 + 15 * rows, fontweight="bold")
-    axes.set_xlabel(across, color=_INK, fontsize=9.5)
-    axes.set_ylabel(up, color=_INK, fontsize=9.5)
-    axes.tick_params(length=0, labelcolor=_INK, labelsize=9.5, pad=8)
-    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    axes.set_title(title, loc="left", fontsize=10.5, color=INK, pad=10 + 15 * rows, fontweight="bold")
+    axes.set_xlabel(across, color=INK, fontsize=9.5)
+    axes.set_ylabel(up, color=INK, fontsize=9.5)
+    axes.tick_params(length=0, labelcolor=INK, labelsize=9.5, pad=8)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     for side in axes.spines.values():
         side.set_visible(False)
@@ -211,7 +211,7 @@ def _dress(axes: "Axes", title: str, across: str, up: str) -> None:
         ncols=2,
         frameon=False,
         fontsize=9,
-        labelcolor=_INK,
+        labelcolor=INK,
         handlelength=2.4,
         columnspacing=1.2,
         labelspacing=0.35,
@@ -219,13 +219,13 @@ def _dress(axes: "Axes", title: str, across: str, up: str) -> None:
     )
 
 
-def _canvas(width: float, height: float) -> "Figure":
+def new_canvas(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
 
 
-def _png(canvas: "Figure") -> bytes:
+def as_png(canvas: "Figure") -> bytes:
     buffer = io.BytesIO()
     canvas.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -13,6 +13,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from micebench.report import tables
+from micebench.report.drift import drift_line
 from micebench.report.edival import edival_tables
 from micebench.report.headline import usage_facts
 from micebench.report.tables import Cell, Table
@@ -45,6 +46,7 @@ def print_run(run: "Run", console: Console) -> None:
         _print_table(table, console, _rounded)
     _print_first_failures(summary, console)
     _print_coverage(summary, console)
+    _print_drift(run, console)
     _print_failures(run, console)
     _print_usage(run, console)
     _print_places(run, console)
@@ -191,6 +193,12 @@ def _print_coverage(summary: Mapping[str, Any], console: Console) -> None:
         _print_heading("Bounds", console)
         _print_line("the smallest and the largest values that the missing verdicts allow", console, "dim")
         _print_table(bounds, console, _range)
+
+
+def _print_drift(run: "Run", console: Console) -> None:
+    if (found := drift_line(run)) is not None:
+        console.print()
+        _print_line(found.words[:1].upper() + found.words[1:], console, "bold red" if found.grave else "dim")
 
 
 def _print_failures(run: "Run", console: Console) -> None:

@@ -22,6 +22,7 @@ class RunDir:
 
     ``manifest.json``, ``sessions.jsonl``, ``edits/``, ``verdicts/`` and ``blobs/`` are the run;
     ``verdicts.parquet``, ``summary.json`` and ``report/`` are derived from them and can be deleted;
+    ``drift.json`` says whether the judges still answered as they did;
     ``log.jsonl`` holds events and timings.
     """
 
@@ -32,6 +33,7 @@ class RunDir:
         self.edits = path / "edits" / "main.jsonl"
         self.parquet = path / "verdicts.parquet"
         self.summary = path / "summary.json"
+        self.drift = path / "drift.json"
         self.report = path / "report"
         self.blobs = Blobs(path / "blobs")
 

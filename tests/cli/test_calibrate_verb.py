@@ -13,7 +13,9 @@ from micebench.cli import build_app
 from micebench.engine.calibrate import calibrate
 from micebench.errors import DataError, RunError
 
-NOISY = {"domain": "mini", "judge": "tests.judges.noisy:Noisy", "metrics": ["IF", "CC.object"], "description": ""}
+METRICS = ["IF", "CC.object"]
+NOISY = {"domain": "mini", "judge": "micebench.judges.noisy:NoisyJudge", "metrics": METRICS, "description": ""}
+EXACT = {"judge": "exact", "version": 1}
 MEMBERS = [{"judge": name, "version": 1} for name in ("exact", "noisy", "silent")]
 
 
@@ -21,8 +23,8 @@ MEMBERS = [{"judge": name, "version": 1} for name in ("exact", "noisy", "silent"
 def cards(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cards")
     for name, options in (
-        ("noisy", {"wrong": 0.2}),
-        ("silent", {"wrong": 0.1, "silent": 0.3, "salt": 1}),
+        ("noisy", {**EXACT, "flip": dict.fromkeys(METRICS, 0.2)}),
+        ("silent", {**EXACT, "flip": dict.fromkeys(METRICS, 0.1), "outage": 0.3, "seed": 1}),
         ("vote", {"members": MEMBERS, "require": 2}),
     ):
         card = {**NOISY, "id": name, "options": options}

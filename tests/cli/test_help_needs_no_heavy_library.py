@@ -45,6 +45,13 @@ def test_help_is_light(verb: list[str]) -> None:
     assert sorted(modules & set(HEAVY)) == []
 
 
+def test_a_recipe_that_is_not_there_is_told_at_once() -> None:
+    code = HELP.replace(', "--help"', "").replace("finally:", "except SystemExit:")
+    modules = loaded(code, "train", "nobody")
+    assert "micebench.cards.recipes" in modules
+    assert sorted(modules & {"torch", "diffusers", "transformers", "datasets"}) == []
+
+
 def test_the_package_is_light() -> None:
     modules = loaded("import micebench, sys; print('loaded:', *sys.modules)")
     assert "micebench" in modules

@@ -19,6 +19,7 @@ from micebench.engine.run import open_run
 from micebench.errors import CardError, DataError, MicebenchError, RunError
 from micebench.metrics import METRIC_NAMES
 from micebench.report.curve import read_curve
+from micebench.report.headline import command
 from micebench.report.picking import Outcome
 from micebench.report.publish import publish
 from micebench.report.sheet import BAD, GOOD, WORN, choose
@@ -164,18 +165,15 @@ def test_what_is_written_where(made, published):
     page, home = page_of(published), published["fumbling"]
     files = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
     assert files == {
-        *(f"results/{task}/fumbling/{name}.json" for task in TASKS for name in ("summary", "manifest")),
         "results/tiny/fumbling/exposure_gap.json",
         *(f"baselines/fumbling/{name}" for name in ("README.md", "turns.png", "sessions.png")),
     }
     for task in TASKS:
-        run = open_run(made / "fumbling" / task)
-        results = home / "results" / task / "fumbling"
-        assert json.loads((results / "summary.json").read_text()) == run.summary()
-        manifest = json.loads((results / "manifest.json").read_text())
-        assert manifest.pop("command") in page
-        assert manifest == run.manifest.model_dump(mode="json")
-    for target in re.findall(r"\]\(([^)#:]+)\)", page):
+        assert command(open_run(made / "fumbling" / task)) in page
+    accepted = {f"../../results/{task}/fumbling/summary.json" for task in ("tiny", "tiny-long")}
+    targets = set(re.findall(r"\]\(([^)#:]+)\)", page))
+    assert accepted <= targets
+    for target in targets - accepted:
         assert target.startswith("../../docs/") or (home / "baselines/fumbling" / target).exists(), target
     assert "micebench publish fumbling \\\n  runs/tiny--fumbling \\\n  runs/tiny-long--fumbling \\\n" in page
 
