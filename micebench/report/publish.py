@@ -1,25 +1,20 @@
-"""Publishing: the small files of a model's runs, its README and figures, written where the repository keeps them."""
+"""Publishing: a model's README, figures and paired differences, written where the repository keeps them."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from micebench.cards import CardFolders, EditorCard
 from micebench.engine.compare import Comparison, compare
-from micebench.engine.run import Run
 from micebench.errors import RunError
 from micebench.metrics.exposure import exposure_gap
 from micebench.report.admission import Evidence, admit
 from micebench.report.curve import Curve, read_curve
-from micebench.report.headline import command
 from micebench.report.model_card import Making, gain_file, model_card
 from micebench.report.plots import curve_figure, rewards_figure, turns_figure
 from micebench.report.sheet import contact_sheet
 from micebench.store.manifest import write_atomically
-
-if TYPE_CHECKING:
-    from micebench.store.manifest import Manifest
 
 
 def publish(
@@ -31,8 +26,9 @@ def publish(
     out: Path = Path(),
     cards: CardFolders = (),
 ) -> list[Path]:
-    """Write ``results/<task>/<model>/`` of every run and ``baselines/<model>/README.md`` with its figures.
+    """Write ``baselines/<model>/README.md`` with its figures, and the differences between runs it shows.
 
+    The numbers of single runs in ``results/`` are those of accepted submissions (`micebench.report.submission`).
     Equal runs give equal bytes. Nothing is written unless every run may be published.
 
     Args:
@@ -54,7 +50,10 @@ def publish(
     curve = read_curve(home / "curve.jsonl") if (home / "curve.jsonl").is_file() else {}
     making = Making(_text(home / "recipe.yaml"), _text(home / "notes.md"), bool(curve), _weights_mib(evidence.card))
     gap = _gap(evidence)
-    files = _results(evidence, gap)
+    files: dict[Path, bytes] = {}
+    if gap is not None and evidence.whole is not None:
+        manifest = evidence.whole.manifest
+        files[Path("results") / manifest.task / manifest.model / "exposure_gap.json"] = _json(gap)
     found = [compare(other, evidence.of_task(other.manifest.task)) for other in evidence.against]
     files |= {Path("results") / gain_file(one): _json(_portable(one)) for one in found}
     page = Path("baselines") / model
@@ -65,26 +64,6 @@ def publish(
     for path, data in files.items():
         write_atomically(out / path, data)
     return [out / path for path in files]
-
-
-def _results(evidence: Evidence, gap: Mapping[str, Any] | None) -> dict[Path, bytes]:
-    files: dict[Path, bytes] = {}
-    for run in evidence.all_runs:
-        folder = _folder(run)
-        files[folder / "summary.json"] = _json(run.summary())
-        files[folder / "manifest.json"] = _json(_identity(run.manifest, command(run)))
-    if gap is not None and evidence.whole is not None:
-        files[_folder(evidence.whole) / "exposure_gap.json"] = _json(gap)
-    return files
-
-
-def _folder(run: Run) -> Path:
-    return Path("results") / run.manifest.task / run.manifest.model
-
-
-def _identity(manifest: "Manifest", line: str) -> dict[str, Any]:
-    """What identifies the run, and the command that makes it."""
-    return {"command": line, **manifest.model_dump(mode="json")}
 
 
 def _gap(evidence: Evidence) -> dict[str, Any] | None:

@@ -92,7 +92,20 @@ def test_the_python_of_the_readme(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-VERBS = ("run", "judge", "report", "compare", "check", "plan", "list", "publish", "calibrate", "train")
+VERBS = (
+    "run",
+    "judge",
+    "report",
+    "compare",
+    "check",
+    "plan",
+    "list",
+    "publish",
+    "submit",
+    "verify",
+    "calibrate",
+    "train",
+)
 
 
 @pytest.mark.parametrize("verb", VERBS)
