@@ -10,13 +10,19 @@ def build_app() -> typer.Typer:
     from micebench.cli.calibrate import calibrate
     from micebench.cli.check import check
     from micebench.cli.compare import compare
+    from micebench.cli.golden import golden
     from micebench.cli.judge import judge
+    from micebench.cli.leaderboard import leaderboard
     from micebench.cli.list import list_cards
     from micebench.cli.plan import plan
     from micebench.cli.publish import publish
     from micebench.cli.report import report
+    from micebench.cli.review import review
     from micebench.cli.run import run
+    from micebench.cli.submit import submit
     from micebench.cli.train import train
+    from micebench.cli.verify import verify
+    from micebench.cli.watch import watch
 
     app = typer.Typer(
         name="micebench",
@@ -35,10 +41,16 @@ def build_app() -> typer.Typer:
     app.command("report")(report)
     app.command("compare")(compare)
     app.command("calibrate")(calibrate)
+    app.command("review")(review)
+    app.command("golden")(golden)
     app.command("check")(check)
     app.command("list")(list_cards)
     app.command("train")(train)
+    app.command("watch")(watch)
     app.command("publish")(publish)
+    app.command("submit")(submit)
+    app.command("verify")(verify)
+    app.add_typer(leaderboard, name="leaderboard")
     return app
 
 

@@ -177,21 +177,38 @@ def _read_slots(slots: Floats, background: Ints, softness: Ints) -> tuple[Ints, 
         nothing = best == len(_KINDS) * letters
         kind[chosen] = np.where(nothing, EMPTY, best // letters)
         letter[chosen] = np.where(nothing, NO_LETTER, best % letters - 1)
-        residual[chosen] = np.sqrt(np.maximum(error.min(1, initial=np.inf), 0))
+        residual[chosen] = np.sqrt(_difference(slots[chosen], bank, best))
         confidence[chosen] = _confidence(error)
     return kind, letter, confidence, residual
 
 
 def _errors(slots: Floats, bank: "_Bank") -> Floats:
     """Mean squared differences of (n, 256, 3) slots to all contents: (n, 192 * 9 + 1), the bare one last."""
-    around, centre = _regions()
-    share = len(around) / (len(around) + len(centre))
-    outside = _mean_square(slots[:, around].reshape(len(slots), 3 * len(around)), bank.around, share)
-    error = _mean_square(slots[:, centre].reshape(len(slots), 3 * len(centre)), bank.centre, 1 - share)
+    outside_seen, centre_seen, share = _parts(slots)
+    outside = _mean_square(outside_seen, bank.around, share)
+    error = _mean_square(centre_seen, bank.centre, 1 - share)
     looks = error[:, :-1].reshape(len(slots), len(_KINDS), 1 + len(LETTERS))
     looks += outside[:, :-1, None]
     error[:, -1] += outside[:, -1]
     return error
+
+
+def _difference(slots: Floats, bank: "_Bank", best: NDArray[np.intp]) -> Floats:
+    """(n,) mean squared differences of (n, 256, 3) slots to one content each, as numbered by `_errors`.
+
+    Taken pixel by pixel: the products of `_errors` cancel to rounding noise where the match is good, and that noise
+    depends on what else is in the batch.
+    """
+    outside_seen, centre_seen, share = _parts(slots)
+    outside = ((outside_seen - bank.around[best // (1 + len(LETTERS))]) ** 2).mean(1)
+    return share * outside + (1 - share) * ((centre_seen - bank.centre[best]) ** 2).mean(1)
+
+
+def _parts(slots: Floats) -> tuple[Floats, Floats, float]:
+    """(n, 256, 3) slots as values outside and inside the letters' field, and the share of the former."""
+    around, centre = _regions()
+    parts = (slots[:, pixels].reshape(len(slots), 3 * len(pixels)) for pixels in (around, centre))
+    return next(parts), next(parts), len(around) / (len(around) + len(centre))
 
 
 def _confidence(error: Floats) -> Floats:
