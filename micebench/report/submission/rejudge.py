@@ -19,10 +19,8 @@ from micebench.store.records import VerdictRecord
 from micebench.store.rundir import RunDir, write_manifest
 from micebench.verdicts import Status
 
-FLOAT_NOISE: dict[str, float] = {"quality": 0.01}
-"""How far two values of an exact judge may lie apart, where it is more than `ROUNDING`: sums over other batches round
-otherwise, and `quality` is the root of small differences of large numbers (up to 0.0055 off for perfect images)."""
 ROUNDING = 1e-4
+"""How far two values of an exact judge may lie apart: sums round otherwise on other machines."""
 APART = 0.1
 """From how far on two values of a judge with a model count as different."""
 DIFFERENT = 0.10
@@ -100,7 +98,7 @@ def _compared(bundle: Bundle, given: Sequence[VerdictRecord], sessions: int, exa
         if theirs is None or (not exact and here.status in _NO_ANSWER):
             continue  # a verdict that the submission lacks is a matter of its coverage
         compared += 1
-        if _differ(theirs, here, FLOAT_NOISE.get(here.metric, ROUNDING) if exact else APART):
+        if _differ(theirs, here, ROUNDING if exact else APART):
             different += 1
             first = first or (
                 f"{here.metric} of session {visible(here.session, 60)!r} turn {here.turn} is {_shown(theirs)}, "
