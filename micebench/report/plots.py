@@ -172,6 +172,9 @@ def _percents(
     axes: "Axes", title: str, lines: Mapping[str, str], curve: "Curve", unit: float = 100.0, across: str = "step"
 ) -> None:
     """Label -> name of what is drawn, `unit` times its values; many points as their running mean."""
+    if not lines:
+        axes.set_axis_off()
+        return
     for place, (label, name) in enumerate(lines.items()):
         steps, values = zip(*curve[name], strict=True)
         axes.plot(

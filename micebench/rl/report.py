@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from micebench.engine.compare import compare
 from micebench.report.curve import read_curve
+from micebench.report.gain import by_kind, by_metric, difference
+from micebench.report.plots import rewards_figure
 from micebench.rl.recipe import RlRecipe
 from micebench.rl.validation import Reading
 
-_SHOWN = ("overall", "turn_success", "marginal_success", "content_consistency", "global_awareness", "collapse")
 _REWARD = "advantage/reward/"
 
 
@@ -22,7 +22,7 @@ def one_line(numbers: Mapping[str, float]) -> str:
         if gain["difference"] is None:
             return said
         regressed = ", regressed" if numbers.get("validation/regressed") else ""
-        return f"{said}, {_difference(gain)} against the start{regressed}"
+        return f"{said}, {difference(gain)} against the start{regressed}"
     rewards: dict[str, list[str]] = {}
     for name, value in numbers.items():
         if name.startswith(_REWARD):
@@ -45,7 +45,7 @@ def write_report(recipe: RlRecipe, work: Path, readings: Sequence[Reading]) -> P
     best = best_reading(readings)
     start, kept = (work / "validation" / f"{reading.iteration:05d}" for reading in (readings[0], best))
     found = compare(start, kept)
-    _draw(work, readings)
+    (work / "curve.png").write_bytes(rewards_figure(read_curve(work / "curve.jsonl")))
     lines = [
         f"# {recipe.id}: {recipe.model} after {best.iteration} iterations",
         "",
@@ -53,9 +53,9 @@ def write_report(recipe: RlRecipe, work: Path, readings: Sequence[Reading]) -> P
         f"differences with {100 * found.numbers['level']:g} % intervals. The checkpoint was chosen on these very "
         "sessions: what it is worth is for a test split to say.",
         "",
-        "| metric | turn | start | best | difference |",
-        "|---|---|---|---|---|",
-        *_rows(found.numbers["metrics"]),
+        by_metric(found.numbers["metrics"], ("start", "best")),
+        "",
+        by_kind(found.numbers, ("start", "best")),
         "",
         "![reward and validation](curve.png)",
         "",
@@ -68,45 +68,11 @@ def write_report(recipe: RlRecipe, work: Path, readings: Sequence[Reading]) -> P
     return path
 
 
-def _rows(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
-    return [
-        f"| {name.replace('_', ' ')} | {turn} | {_number(cell['a'])} | {_number(cell['b'])} | {_difference(cell)} |"
-        for name in _SHOWN
-        for turn, cell in metrics.get(name, {}).items()
-    ]
-
-
 def _line(reading: Reading, best: bool) -> str:
     gain = {name: reading.numbers.get(f"gain/{name}") for name in ("difference", "low", "high")}
     remark = ", ".join(word for word, fits in (("kept", best), ("regressed", reading.regressed)) if fits)
-    return f"| {reading.iteration} | {_number(reading.overall)} | {_difference(gain)} | {remark} |"
-
-
-def _difference(cell: Mapping[str, Any]) -> str:
-    if cell["difference"] is None:
-        return ""
-    if cell["low"] is None:
-        return f"{cell['difference']:+.1f}"
-    return f"{cell['difference']:+.1f} ({cell['low']:+.1f} to {cell['high']:+.1f})"
+    return f"| {reading.iteration} | {_number(reading.overall)} | {difference(gain)} | {remark} |"
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
-
-
-def _draw(work: Path, readings: Sequence[Reading]) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for name, points in sorted(read_curve(work / "curve.jsonl").items()):
-        if name.startswith(_REWARD):
-            left.plot(*zip(*points, strict=True), label=name.removeprefix(_REWARD).replace("_", " "), linewidth=1)
-    left.set(title="mean reward of the rollouts", xlabel="iteration")
-    left.legend(fontsize=7)
-    right.plot([r.iteration for r in readings], [r.overall for r in readings], marker="o")
-    right.set(title="validation: overall at the last turn, %", xlabel="iteration")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(work / "curve.png", dpi=110)
