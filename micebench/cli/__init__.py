@@ -64,10 +64,22 @@ def _version(
         raise typer.Exit
 
 
+def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Ctrl-C that hits a destructor or a weak reference's callback is ignored by Python: deliver it once more."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        import _thread
+        from threading import Timer
+
+        Timer(0.05, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
 def main() -> None:
     """Entry point: an error a user can mend is one line on stderr, never a traceback."""
     from micebench.errors import MicebenchError
 
+    sys.unraisablehook = _interrupt_again
     try:
         build_app()()
     except MicebenchError as error:

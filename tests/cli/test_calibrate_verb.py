@@ -9,14 +9,15 @@ import yaml
 from typer.testing import CliRunner
 
 from micebench import evaluate, judge, open_run
+from micebench.cards import JudgeCard, load_card
 from micebench.cli import build_app
 from micebench.engine.calibrate import calibrate
 from micebench.errors import DataError, RunError
 
 METRICS = ["IF", "CC.object"]
 NOISY = {"domain": "mini", "judge": "micebench.judges.noisy:NoisyJudge", "metrics": METRICS, "description": ""}
-EXACT = {"judge": "exact", "version": 1}
-MEMBERS = [{"judge": name, "version": 1} for name in ("exact", "noisy", "silent")]
+EXACT = {"judge": "exact", "version": load_card(JudgeCard, "exact").version}
+MEMBERS = [EXACT, *({"judge": name, "version": 1} for name in ("noisy", "silent"))]
 
 
 @pytest.fixture(scope="module")

@@ -165,7 +165,10 @@ def test_the_command_line_survives_a_kill_too(tmp_path: Path) -> None:
 def test_an_interrupted_run_says_so_and_goes_on(tmp_path: Path) -> None:
     calls = prepare(tmp_path)
     line = run_line(tmp_path)
-    process = subprocess.Popen(line, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        line, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where tests run in the background
+    )  # fmt: skip
     deadline = time.monotonic() + 60
     while len(calls.read_text().splitlines()) < 40 and time.monotonic() < deadline:
         time.sleep(0.002)

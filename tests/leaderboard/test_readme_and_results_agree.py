@@ -38,7 +38,7 @@ def test_accepted_results_of_this_repository_are_ranked():
     (board,) = found
     places = {line.entry.result.slug: line.rank for line in board.lines}
     assert places["oracle"] == "1"
-    assert places["identity"] == str(len(board.lines))
+    assert places["identity"].endswith(str(len(board.lines)))
     assert all(line.entry.result.verification.mark == "verified" for line in board.lines)
 
 
