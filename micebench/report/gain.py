@@ -5,7 +5,7 @@ from typing import Any
 
 from micebench.instructions import EDIT_TYPES
 from micebench.report.markdown import table
-from micebench.report.text import label
+from micebench.report.text import label, p_value
 from micebench.sessions import TRACKS
 
 Cells = Mapping[str, Mapping[str, Any]]
@@ -52,7 +52,5 @@ def _few(cells: Cells) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _numbers(cell: Mapping[str, Any]) -> list[str]:
-    p = cell["p"]
-    chance = "–" if p is None else "<.001" if p < 0.001 else f"{p:.3f}"
     before, after = ("–" if cell[side] is None else f"{cell[side]:.1f}" for side in ("a", "b"))
-    return [before, after, difference(cell), chance, str(cell["n"])]
+    return [before, after, difference(cell), p_value(cell["p"], "–"), str(cell["n"])]

@@ -84,12 +84,13 @@ def render(run: "Run", *, limit: int = SESSIONS_SHOWN, budget: int = GALLERY_BYT
     return page + "\n"
 
 
-def page_environment() -> "jinja2.Environment":
-    """The templates of the pages; everything that is put into them is escaped."""
+def page_environment(*packages: str) -> "jinja2.Environment":
+    """The templates of the pages, those of `packages` first; everything that is put into them is escaped."""
     import jinja2
 
+    rooms = (*packages, "micebench.report")
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("micebench.report", "templates"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(room, "templates") for room in rooms]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

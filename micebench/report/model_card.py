@@ -12,7 +12,7 @@ from micebench.report.gain import by_kind, by_metric
 from micebench.report.headline import command
 from micebench.report.markdown import table
 from micebench.report.tables import turn_numbers
-from micebench.report.text import interval, number
+from micebench.report.text import interval, number, p_value
 from micebench.sessions import TRACKS
 
 if TYPE_CHECKING:
@@ -72,11 +72,6 @@ class Making:
     def start(self) -> str:
         """The model that it was post-trained from; "" for a training of its own."""
         return self._says.get("model", "")
-
-    @property
-    def weights(self) -> str:
-        """Where training leaves the weights, below its folder."""
-        return "best" if self.start else "weights"
 
     @property
     def _says(self) -> Mapping[str, Any]:
@@ -243,9 +238,8 @@ def _exposure(found: Mapping[str, Any]) -> str:
 
 
 def _gap(cell: Cell) -> list[str]:
-    p = "–" if cell["p"] is None else "<.001" if cell["p"] < 0.001 else f"{cell['p']:.3f}"
     gap = _number({**cell, "value": cell["gap"]})
-    return [number(cell["reference"]), number(cell["own"]), gap, p, str(cell["n"])]
+    return [number(cell["reference"]), number(cell["own"]), gap, p_value(cell["p"], "–"), str(cell["n"])]
 
 
 def _provenance(evidence: Evidence) -> str:

@@ -119,6 +119,13 @@ def interval(low: float | None, high: float | None) -> str:
     return f"{number(low)}{dash}{number(high)}"
 
 
+def p_value(p: float | None, unknown: str = "") -> str:
+    """Three decimals; `unknown` where there is no test."""
+    if p is None:
+        return unknown
+    return "<.001" if p < 0.001 else f"{p:.3f}"
+
+
 def plural(count: int, noun: str) -> str:
     """``"1 session"``, ``"1,234 sessions"``."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")

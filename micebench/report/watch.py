@@ -10,7 +10,7 @@ from micebench.engine.gate import LOWER_IS_BETTER, harm
 from micebench.engine.watchlog import Entry, WatchLog
 from micebench.report.html import page_environment, resource
 from micebench.report.plots import COLOURS, INK, as_png, dress, new_canvas
-from micebench.report.text import interval, label, number, visible
+from micebench.report.text import interval, label, number, p_value, visible
 from micebench.store.manifest import write_atomically
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def rows(log: WatchLog) -> list[dict[str, str]]:
                 "interval": interval(value.get("low"), value.get("high")) if value else "",
                 "difference": signed,
                 "ends": ends,
-                "p": "" if cell.get("p") is None else ("<.001" if cell["p"] < 0.001 else f"{cell['p']:.3f}"),
+                "p": p_value(cell.get("p")),
                 "outcome": entry.outcome,
                 "why": visible(entry.reasons[0] if entry.reasons else "", 300),
                 "link": entry.label if entry.value is not None else "",

@@ -1,5 +1,6 @@
 """Tables of the README are those that `micebench leaderboard table` makes of `results/`."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from typer.testing import CliRunner
 
 from micebench.cli import build_app
 from micebench.errors import DataError
-from micebench.report.leaderboard.markdown import markdown, marked_tasks, write_into, written
+from micebench.report.leaderboard.markdown import markdown, write_into, written
 from micebench.report.leaderboard.results import read_results
 from micebench.report.leaderboard.site import ranked
 from tests.leaderboard.conftest import TASK
@@ -19,7 +20,7 @@ AROUND = f"before\n\n<!-- leaderboard:{TASK} -->\nold\n<!-- /leaderboard:{TASK} 
 @pytest.mark.slow
 def test_the_readme_shows_the_results_of_this_repository():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    tasks = marked_tasks(readme)
+    tasks = re.findall(r"<!-- leaderboard:([a-z0-9][a-z0-9._-]*) -->", readme)
     if not tasks:
         pytest.skip("README.md has no <!-- leaderboard:TASK --> markers yet")
     for task in tasks:

@@ -10,30 +10,19 @@ from pathlib import Path
 import pytest
 
 from micebench.report.leaderboard.results import read_results
+from tests.browser import MARKS
 from tests.leaderboard.conftest import TASK
 from tests.leaderboard.many import write_many
-from tests.report.test_page_in_a_browser import ARGUMENTS, CHROMIUM, contrast
+from tests.report.test_page_in_a_browser import contrast
 
 MANY = 500
 BOARD = f"#board-{TASK}-exact"
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium (chromium, chromium-browser, google-chrome) on PATH"),
-]
+pytestmark = MARKS
 
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *arguments: object) -> None:
         pass
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-    with sync.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(ARGUMENTS))
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

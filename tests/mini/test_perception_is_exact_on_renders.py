@@ -46,3 +46,16 @@ def test_one_image_and_none_are_read_too():
 def test_other_shapes_and_dtypes_are_refused(bad):
     with pytest.raises(ValueError, match="mini images are uint8"):
         perceive(bad)
+
+
+def test_what_else_is_in_the_batch_changes_no_residual():
+    """Quality is made of residuals: the same image has the same one alone, and a perfect image has none at all."""
+    scenes = [scene for plan in islice(plans("test", "plain", 3, 0), 20) for scene in states(plan)]
+    clean = np.stack([render(scene) for scene in scenes])
+    noise = np.random.default_rng(0).normal(0, 6, clean.shape)
+    soiled = np.clip(clean + noise, 0, 255).astype(np.uint8)
+    together = perceive(np.concatenate([clean, soiled]))
+    alone = [perceive(image) for image in (*clean, *soiled)]
+    for name in ("residual", "roughness"):
+        np.testing.assert_array_equal(getattr(together, name), np.concatenate([getattr(one, name) for one in alone]))
+    assert together.roughness[: len(clean)].max() < 1e-6

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from micebench.engine.several import GateResult
 from micebench.instructions import EDIT_TYPES
 from micebench.report.comparison.flips import Flip, flips
-from micebench.report.comparison.lines import Block, Line, blocks, edit_types, line, names, p_value, signed, unmatched
+from micebench.report.comparison.lines import Block, Line, blocks, edit_types, line, names, signed, unmatched
 from micebench.report.html import page_environment, resource, script_hash
-from micebench.report.text import label, plural, visible
+from micebench.report.text import label, p_value, plural, visible
 from micebench.sessions import TRACKS
 from micebench.store.manifest import write_atomically
 

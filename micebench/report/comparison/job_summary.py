@@ -7,8 +7,8 @@ from typing import Any
 
 from micebench.engine.several import GateResult
 from micebench.report.comparison.flips import Loss
-from micebench.report.comparison.lines import Line, blocks, names, p_value, signed, unmatched
-from micebench.report.text import plural, visible
+from micebench.report.comparison.lines import Line, blocks, names, signed, unmatched
+from micebench.report.text import p_value, plural, visible
 from micebench.store.journal import write_error
 
 _MARKS = {"passed": "✅", "regressed": "❌", "incomplete": "⚠️", "drifted": "⚠️"}

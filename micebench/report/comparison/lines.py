@@ -99,10 +99,3 @@ def names(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
 def signed(number: float) -> str:
     """One decimal with its sign; never "-0.0"."""
     return f"{round(number, 1) + 0.0:+.1f}"
-
-
-def p_value(p: float | None) -> str:
-    """Three decimals; "" where there is no test."""
-    if p is None:
-        return ""
-    return "<.001" if p < 0.001 else f"{p:.3f}"

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from micebench.engine.several import GateResult
-from micebench.report.comparison.lines import Block, blocks, edit_types, names, p_value, signed, unmatched
-from micebench.report.text import visible
+from micebench.report.comparison.lines import Block, blocks, edit_types, names, signed, unmatched
+from micebench.report.text import p_value, visible
 
 _IDS_SHOWN = 8
 _STYLES = {"better": "bold green", "worse": "bold red", "": ""}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from micebench.errors import DataError
 from micebench.report.leaderboard.boards import Board
+from micebench.report.markdown import table as markdown_table
 from micebench.report.tables import Cell
 from micebench.report.text import interval, number, visible
 from micebench.store.manifest import write_atomically
@@ -51,19 +52,14 @@ def write_into(path: Path, task: str, table: str) -> bool:
     return new != old
 
 
-def marked_tasks(text: str) -> list[str]:
-    """The tasks whose markers a text has."""
-    return re.findall(r"<!-- leaderboard:([a-z0-9][a-z0-9._-]*) -->", text)
-
-
 def _table(board: Board, *, titled: bool) -> str:
     columns = [column.title + (" (lower is better)" if column.lower_is_better else "") for column in board.columns]
     head = ["rank", "model", *(title[:1].lower() + title[1:] for title in columns), "mark"]
-    rows = [head, ["---"] * len(head)]
+    rows: list[list[str]] = []
     for line in board.lines:
         mark = {"verified": "verified here"}.get(line.entry.result.verification.mark, "self-reported")
         rows.append([line.rank, _escaped(line.entry.name), *map(_cell, line.cells), mark])
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    table = markdown_table(head, rows, rule="---")
     judged = f" (card {board.card})" if board.card else ""
     return f"Judged by {_escaped(visible(board.judge, 80))}{judged}:\n\n{table}" if titled else table
 

@@ -11,12 +11,12 @@ from micebench.errors import CardError
 from micebench.report import tables
 from micebench.report.gallery import SessionCard
 from micebench.report.headline import tiles, warning
+from micebench.report.html import page_environment
 from micebench.report.leaderboard.boards import Board, Line
 from micebench.report.leaderboard.reported import ReportedRow, reported_table, web_address
 from micebench.report.leaderboard.results import Accepted
 from micebench.report.submission.sampling import EDITED_SHARE
-from micebench.report.tables import Cell
-from micebench.report.text import MEANINGS, interval, number, plural, visible
+from micebench.report.text import MEANINGS, plural, visible
 from micebench.sessions import TRACKS
 
 if TYPE_CHECKING:
@@ -198,36 +198,9 @@ def _page(template: str, **fields: Any) -> str:
 
 @cache
 def _environment() -> "jinja2.Environment":
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("micebench.report.leaderboard", "templates"),
-                jinja2.PackageLoader("micebench.report", "templates"),
-            ]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=number,
-        short=lambda value: f"{value:.1f}",
-        ends=lambda one: interval(one.low, one.high),
-        bounds=_bounds,
-        drawable=_drawable,
-    )
+    environment = page_environment("micebench.report.leaderboard")
+    environment.filters.update(short=lambda value: f"{value:.1f}")
     return environment
-
-
-def _bounds(one: Cell) -> str:
-    return interval(one.at_least, one.at_most) if one.bounded else number(one.value)
-
-
-def _drawable(one: Cell) -> bool:
-    return all(end is not None and 0 <= end <= 100 for end in (one.low, one.value, one.high))
 
 
 def _resource(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from micebench.engine.people import Asked
 from micebench.errors import MicebenchError
 from micebench.judges.human import ANSWERS, QUESTIONS
+from micebench.report.html import page_environment
 from micebench.report.review.desk import Desk, Seat
 from micebench.report.text import STATUS_WORDS, number, visible
 from micebench.sessions import Session
@@ -15,7 +16,7 @@ from micebench.store.sessionlines import parse_session
 from micebench.verdicts import Status, Verdict
 
 if TYPE_CHECKING:
-    import jinja2
+    pass
 
 _SMALL = 96  # px: up to here an image is drawn pixel by pixel, at a whole multiple of its size
 _BIG, _MIDDLE, _LITTLE = (336, 560), (240, 272), (144, 180)  # CSS px at most, of small images and of others
@@ -41,7 +42,7 @@ class Views:
         self._desk = desk
         self._run = desk.run
         self._blobs = RunDir(desk.run.path).blobs
-        self._environment = _environment()
+        self._environment = page_environment("micebench.report.review")
         self._session = lru_cache(maxsize=64)(self._read_session)
         self._size = lru_cache(maxsize=4096)(self._read_size)
 
@@ -209,15 +210,3 @@ def _width(size: tuple[int, int], limits: tuple[int, int]) -> int:
     if longest <= _SMALL:
         return size[0] * max(1, limits[0] // longest)
     return round(size[0] * min(1.0, limits[1] / longest))
-
-
-def _environment() -> "jinja2.Environment":
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("micebench.report.review", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

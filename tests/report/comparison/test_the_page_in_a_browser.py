@@ -7,10 +7,10 @@ import pytest
 from micebench.engine.gate import GateOptions
 from micebench.engine.several import compare_all, gate
 from micebench.report.comparison.html import write_page
+from tests.browser import MARKS
 from tests.report import test_page_in_a_browser as report
 
-pytestmark = report.pytestmark
-browser = report.browser
+pytestmark = MARKS
 open_page = report.open_page
 
 

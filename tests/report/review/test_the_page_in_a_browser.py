@@ -15,23 +15,12 @@ import pytest
 from micebench.engine.people import labels_of
 from micebench.engine.run import open_run
 from micebench.store.labels import label_path
+from tests.browser import MARKS
 from tests.report.review.sitting import desk_for
 from tests.report.review.test_blind_means_blind import REASONS
-from tests.report.test_page_in_a_browser import ARGUMENTS, CHROMIUM, contrast
+from tests.report.test_page_in_a_browser import contrast
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium (chromium, chromium-browser, google-chrome) on PATH"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-    with sync.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(ARGUMENTS))
-        yield running
-        running.close()
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
