@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from micebench.errors import RunError
 from micebench.rl.lessons import Batch
 from micebench.rl.losses import nft_loss, old_policy_decay, velocity_kl
 from micebench.rl.policy import Policy
@@ -34,7 +35,7 @@ class Nft:
         """(B,) losses and numbers for the log."""
         traces, device = batch.traces, policy.device
         clean = torch.stack([trace.clean for trace in traces]).to(device)
-        sigma, noise = _noised(batch)
+        sigma, noise = _noised(batch, self.part.sigma_range)
         sigma, noise = sigma.to(device), noise.to(device)
         level = sigma[:, None, None]
         x = (1 - level) * clean + level * noise
@@ -67,12 +68,19 @@ class Nft:
         policy.move_old(old_policy_decay(steps, self.part.old_policy))
 
 
-def _noised(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Noise levels (B,) of the sampler's own grid, different ones for the draws of an edit, and noise like clean."""
+def _noised(batch: Batch, within: tuple[float, float]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise levels (B,) of the sampler's own grid, different ones for the draws of an edit, and noise like clean.
+
+    Raises RunError if the grid has no level in [low, high).
+    """
+    low, high = within
     levels: list[torch.Tensor] = []
     noises: list[torch.Tensor] = []
     for trace, draw, seed in zip(batch.traces, batch.draws, batch.seeds, strict=True):
-        grid = trace.sigmas[:-1]
+        grid = trace.sigmas[:-1][(trace.sigmas[:-1] >= low) & (trace.sigmas[:-1] < high)]
+        if not len(grid):
+            known = ", ".join(f"{float(sigma):.3g}" for sigma in trace.sigmas[:-1])
+            raise RunError(f"nft.sigma_range [{low:g}, {high:g}) holds none of the sampler's noise levels {known}")
         order = torch.randperm(len(grid), generator=torch.Generator().manual_seed(seed))
         own = torch.Generator().manual_seed(derive_seed("rl noise", "", draw, 0, seed))
         levels.append(grid[order[draw % len(grid)]])

@@ -47,9 +47,21 @@ class NftRecipe(_Part):
         default=0.5, description="share of itself that the old policy keeps: a constant, or a schedule over steps"
     )
     draws: int = Field(default=1, ge=1, description="noise levels per edit")
+    sigma_range: tuple[float, float] = Field(
+        default=(0.0, 1.0),
+        description="learn at the sampler's noise levels in [low, high); at 1 there is nothing but noise, and an error "
+        "of the sample's own size that says nothing about it",
+    )
     changed_share: float = Field(default=0.5, ge=0, le=1, description="share of the loss on tokens the edit changes")
     kl: float = Field(default=0.0, ge=0, description="weight of the velocity distance to the start")
     positives_only: bool = Field(default=False, description="control: learn from advantages above zero alone")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.sigma_range
+        if not 0 <= low < high <= 1:
+            raise ValueError(f"sigma_range is [{low}, {high}); give 0 <= low < high <= 1")
+        return self
 
 
 class GrpoRecipe(_Part):

@@ -1,12 +1,15 @@
 """mice-mini: sessions of the embedded world, in the record schema of MICE-Bench."""
 
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Literal
 
 from micebench.cards import TaskCard
 from micebench.errors import CardError
+from micebench.instructions import EDIT_TYPES, EditType
 from micebench.metrics.exposure import turn_id
 from micebench.mini.generate import Plan, Split, plans
 from micebench.mini.world import Scene
@@ -25,25 +28,31 @@ def sessions(
     turns: int,
     counts: Mapping[Track, int],
     seed: int = 0,
+    weights: Mapping[EditType, float] | None = None,
     targets: bool = False,
     start: Start = "source",
 ) -> Iterator[Session]:
     """Generate a split: `counts` sessions of each track.
 
     Args:
+        weights: how often an edit of a type stays, relative to the type with the largest weight; 1 if not named. A
+            session stays with the product over its turns, so that those where an editor errs can be made common.
         targets: also render the reference state after every turn (`Turn.target_image`).
         start: with "reference", turn k of session S becomes the one-turn session ``S.tk`` that starts where a
             perfect editor would stand before it; plain track only, whose instructions need no past.
 
     Raises:
-        CardError: an unknown `start`, or "reference" with another track than plain.
+        CardError: an unknown `start`, or "reference" with another track than plain; wrong weights.
     """
     if start not in ("source", "reference"):
         raise CardError(f"task {card.id!r}: start is {start!r}; give source or reference")
     if start == "reference" and set(counts) != {"plain"}:
         others = ", ".join(track for track in counts if track != "plain") or "no track"
         raise CardError(f"task {card.id!r}: start: reference is for plain sessions; counts names {others}")
-    streams: dict[Track, Iterator[Plan]] = {track: plans(split, track, turns, seed) for track in counts}
+    kept = _kept(card, weights or {})
+    streams: dict[Track, Iterator[Plan]] = {
+        track: _thinned(plans(split, track, turns, seed), kept, f"{split}/{track}/{seed}") for track in counts
+    }
     for number in range(max(counts.values())):  # tracks take turns, so that the first n sessions show them all
         for track, stream in streams.items():
             if number >= counts[track]:
@@ -55,6 +64,23 @@ def sessions(
             for turn in range(1, turns + 1):
                 alone = one_turn(plan, turn)
                 yield to_session(alone, task=card.id, session_id=turn_id(name, turn), targets=targets)
+
+
+def _kept(card: TaskCard, weights: Mapping[EditType, float]) -> dict[EditType, float]:
+    """Share of each type's edits that stays."""
+    unknown = sorted(weights.keys() - set(EDIT_TYPES))
+    if unknown or any(not 0 < weight <= 100 for weight in weights.values()):
+        wrong = f"no edit type is called {unknown[0]!r}" if unknown else "weights lie in (0, 100]"
+        raise CardError(f"task {card.id!r}, weights: {wrong}; types: {', '.join(EDIT_TYPES)}")
+    given = {kind: weights.get(kind, 1.0) for kind in EDIT_TYPES}
+    return {kind: weight / max(given.values()) for kind, weight in given.items()}
+
+
+def _thinned(stream: Iterator[Plan], kept: Mapping[EditType, float], seed: str) -> Iterator[Plan]:
+    rng = random.Random(f"thinned/{seed}")
+    for plan in stream:
+        if rng.random() < prod(kept[step.edit.edit_type] for step in plan.steps):
+            yield plan
 
 
 def one_turn(plan: Plan, turn: int) -> Plan:

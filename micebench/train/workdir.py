@@ -11,6 +11,7 @@ from accelerate.state import AcceleratorState
 from pydantic import BaseModel, ValidationError
 
 from micebench.errors import RunError
+from micebench.heap import keep_freed_memory
 from micebench.store.keys import content_key
 
 Log = Callable[[int, dict[str, float]], None]
@@ -26,13 +27,16 @@ def accelerator_for(work: Path, precision: str, device: str | None, handlers: Se
             f"device is {device!r}; give cpu, or leave it out for a GPU if there is one (which: CUDA_VISIBLE_DEVICES)"
         )
     AcceleratorState._reset_state()
-    return Accelerator(
+    accelerator = Accelerator(
         mixed_precision=precision,
         cpu=device == "cpu",
         log_with="tensorboard",
         project_dir=work,
         kwargs_handlers=list(handlers),
     )
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    return accelerator
 
 
 def claim(work: Path, recipe: BaseModel, *, grows: str | None = None) -> None:
