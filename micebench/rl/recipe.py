@@ -49,8 +49,8 @@ class NftRecipe(_Part):
     draws: int = Field(default=1, ge=1, description="noise levels per edit")
     sigma_range: tuple[float, float] = Field(
         default=(0.0, 1.0),
-        description="learn at the sampler's noise levels in [low, high); at 1 there is nothing but noise, and an error "
-        "of the sample's own size that says nothing about it",
+        description="learn at the sampler's noise levels in [low, high); at 1 there is only noise, and the "
+        "error is the size of the sample and says nothing about it",
     )
     changed_share: float = Field(default=0.5, ge=0, le=1, description="share of the loss on tokens the edit changes")
     kl: float = Field(default=0.0, ge=0, description="weight of the velocity distance to the start")

@@ -128,7 +128,13 @@ def test_nor_are_checkpoints_chosen_by_it():
 
 @pytest.mark.parametrize(
     "task",
-    ["mice-mini-train", "mice-mini-train-hard", "mice-mini-train-single", "mice-mini-validation", "mice-cm-train"],
+    [
+        "mice-mini-train",
+        "mice-mini-train-hard",
+        "mice-mini-train-hard-single",
+        "mice-mini-validation",
+        "mice-cm-train",
+    ],
 )
 def test_other_splits_are(task):
     check_splits(load_rl_recipe("mt-editflow-nft", {"task": task}))

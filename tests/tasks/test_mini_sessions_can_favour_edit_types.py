@@ -27,7 +27,7 @@ def test_types_of_small_weight_become_rare():
 
 
 def test_equal_weights_change_nothing():
-    assert made({"text_change": 3.0} | {kind: 3.0 for kind in types(made(None))}, 20) == made(None, 20)
+    assert made({"text_change": 3.0} | dict.fromkeys(types(made(None)), 3.0), 20) == made(None, 20)
 
 
 def test_only_the_choice_differs():
