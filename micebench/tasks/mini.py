@@ -72,8 +72,9 @@ def _kept(card: TaskCard, weights: Mapping[EditType, float]) -> dict[EditType, f
     if unknown or any(not 0 < weight <= 100 for weight in weights.values()):
         wrong = f"no edit type is called {unknown[0]!r}" if unknown else "weights lie in (0, 100]"
         raise CardError(f"task {card.id!r}, weights: {wrong}; types: {', '.join(EDIT_TYPES)}")
-    given = {kind: weights.get(kind, 1.0) for kind in EDIT_TYPES}
-    return {kind: weight / max(given.values()) for kind, weight in given.items()}
+    given: dict[EditType, float] = {kind: weights.get(kind, 1.0) for kind in EDIT_TYPES}
+    largest = max(given.values())
+    return {kind: given[kind] / largest for kind in EDIT_TYPES}
 
 
 def _thinned(stream: Iterator[Plan], kept: Mapping[EditType, float], seed: str) -> Iterator[Plan]:
