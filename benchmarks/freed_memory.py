@@ -1,9 +1,9 @@
-"""What it is worth on a CPU that freed memory is kept for the next step.
+"""What it is worth to RL on a CPU that freed memory is kept for the next step.
 
     python benchmarks/freed_memory.py [--model kontext] [--edits 192] [--rounds 3]
 
-Processes that differ in one call only (`micebench.heap.keep_freed_memory`) take turns at the same edits; loading
-and a first batch are not counted. `ratio` is the seconds of those that do not make it over those that do, of medians;
+Processes that differ in one call only (`micebench.heap.keep_freed_memory`) take turns at the same edits, made under
+bf16 autocast as rollouts are; loading and a first batch are not counted. `ratio` is the seconds of those that do not make it over those that do, of medians;
 `faults` are minor page faults per edit. Linux with glibc.
 """
 
@@ -13,10 +13,8 @@ import os
 import resource
 import subprocess
 import sys
-from contextlib import nullcontext
 from statistics import median
 from time import perf_counter
-from unittest.mock import patch
 
 
 def main() -> None:
@@ -56,23 +54,28 @@ def main() -> None:
 
 def child(model: str, edits: int, *, keep: bool) -> dict[str, float]:
     """Seconds and page faults of the edits, in this process."""
+    import torch
+
     from micebench.cards import EditorCard, load_card
     from micebench.editors.base import EditRequest
     from micebench.editors.diffusers import DiffusersEditor
+    from micebench.heap import keep_freed_memory
     from micebench.tasks.load import iter_sessions, load_task, load_task_card
 
+    if keep:
+        keep_freed_memory()
     card = load_card(EditorCard, model)
-    with nullcontext() if keep else patch("micebench.editors.diffusers.loading.keep_freed_memory"):
-        editor = DiffusersEditor(card)
+    editor = DiffusersEditor(card)
     sessions = list(iter_sessions(load_task(load_task_card("mice-mini"), limit=edits)))
     requests = [
         EditRequest(session.id, 1, (session.turns[0].instruction,), (session.image.open(),), seed)
         for seed, session in enumerate(sessions)
     ]
-    editor.edit(requests[: card.batch])
-    faults, started = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, perf_counter()
-    for first in range(0, len(requests), card.batch):
-        editor.edit(requests[first : first + card.batch])
+    with torch.autocast("cpu", torch.bfloat16):
+        editor.edit(requests[: card.batch])
+        faults, started = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, perf_counter()
+        for first in range(0, len(requests), card.batch):
+            editor.edit(requests[first : first + card.batch])
     seconds, used = perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
     return {
         "seconds": seconds,

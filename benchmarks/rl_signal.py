@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from statistics import mean, stdev
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -28,23 +28,16 @@ from micebench.cards import EditorCard, load_card
 from micebench.engine.setup import judge_source
 from micebench.rl.advantages import Advantages, advantages
 from micebench.rl.grpo import Grpo
-from micebench.rl.lessons import Batch, choose, edit_seed
+from micebench.rl.lessons import Batch, Lesson, choose, edit_seed
 from micebench.rl.nft import Nft
 from micebench.rl.policy import Policy, Trace
 from micebench.rl.recipe import RlRecipe, load_rl_recipe
 from micebench.rl.rewards import Rewards
-from micebench.rl.rollout import Place, Rollouts, RolloutSpec, roll_out
+from micebench.rl.rollout import Rollouts, RolloutSpec, roll_out
 from micebench.tasks.load import iter_sessions, load_task, load_task_card
 
 HALVINGS = 8
 MICRO = 32
-
-
-class Lesson(NamedTuple):
-    """An edit, at one of its stochastic steps (GRPO; else 0)."""
-
-    place: Place
-    draw: int
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ def keep_freed_memory() -> bool:
     """Tell the C library to keep freed blocks for the next step; False where it cannot be told (not glibc).
 
     By default glibc maps every large block anew and unmaps it when it is free. A model on a CPU then pays page
-    faults for all its activations in every step: little where it computes in float32, much under autocast, which
+    faults for all its activations in every step: little where it computes in float32, more under autocast, which
     makes more and shorter-lived copies. The process keeps its largest size instead.
     """
     if not sys.platform.startswith("linux"):

@@ -11,7 +11,6 @@ from micebench.cards import EditorCard
 from micebench.editors.diffusers.checks import check_call
 from micebench.editors.diffusers.options import PipelineOptions
 from micebench.errors import CardError, nearest, needs_extra, one_line
-from micebench.heap import keep_freed_memory
 from micebench.hush import hush
 
 if TYPE_CHECKING:
@@ -134,8 +133,6 @@ def _place(card: EditorCard, options: PipelineOptions, pipeline: Any) -> None:
 
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     denoiser = pipeline.transformer if hasattr(pipeline, "transformer") else pipeline.unet
-    if device == "cpu":
-        keep_freed_memory()
     try:
         if options.offload is not None and device != "cpu":  # on a CPU all weights are in main memory anyway
             getattr(pipeline, f"enable_{options.offload}_cpu_offload")(device=device)
