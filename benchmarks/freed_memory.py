@@ -3,8 +3,8 @@
     python benchmarks/freed_memory.py [--model kontext] [--edits 192] [--rounds 3]
 
 Processes that differ in one call only (`micebench.heap.keep_freed_memory`) take turns at the same edits, made under
-bf16 autocast as rollouts are; loading and a first batch are not counted. `ratio` is the seconds of those that do not make it over those that do, of medians;
-`faults` are minor page faults per edit. Linux with glibc.
+bf16 autocast as rollouts are; loading and a first batch are not counted. `ratio` is the seconds of those that do not
+make it over those that do, of medians; `faults` are minor page faults per edit. Linux with glibc.
 """
 
 import argparse
