@@ -38,7 +38,6 @@ from time import perf_counter, process_time
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 from micebench.cards import EditorCard, load_card
 from micebench.engine.setup import judge_source
@@ -51,6 +50,7 @@ from micebench.rl.recipe import RlRecipe, load_rl_recipe
 from micebench.rl.rewards import Rewards
 from micebench.rl.trainer import Iteration
 from micebench.tasks.load import load_task, load_task_card
+from micebench.train.workdir import accelerator_for
 from micebench.verdicts import Question, Verdict
 
 PARTS = ("sampling", "waiting", "learning")
@@ -132,7 +132,7 @@ def measure(method: str, options: argparse.Namespace) -> dict[str, Any]:
 def iterated(recipe: RlRecipe, device: str, *, one_by_one: bool = False) -> Generator[dict[str, float], None, None]:
     """Numbers of one iteration after the other; "wall" is all of its seconds, "cpu" those that it computed."""
     with tempfile.TemporaryDirectory(prefix="micebench-rl-") as folder:
-        accelerator = Accelerator(mixed_precision=recipe.precision, cpu=device == "cpu", project_dir=Path(folder))
+        accelerator = accelerator_for(Path(folder), recipe.precision, "cpu" if device == "cpu" else None)
         torch.manual_seed(recipe.seed)
         task, card = load_task_card(recipe.task), load_card(EditorCard, recipe.model)
         method = method_of(recipe)

@@ -26,6 +26,7 @@ from accelerate import Accelerator
 
 from micebench.cards import EditorCard, load_card
 from micebench.engine.setup import judge_source
+from micebench.heap import keep_freed_memory
 from micebench.rl.advantages import Advantages, advantages
 from micebench.rl.grpo import Grpo
 from micebench.rl.lessons import Batch, Lesson, choose, edit_seed
@@ -59,6 +60,7 @@ def main() -> None:
 
 def measure(recipe: RlRecipe, sessions: int, group: int) -> dict[str, Any]:
     """Cosines by noise level."""
+    keep_freed_memory()
     accelerator = Accelerator(mixed_precision=recipe.precision, cpu=True)
     card = load_card(EditorCard, recipe.model)
     policy = Policy(card, recipe.lora, copies=("old",), device=accelerator.device)
