@@ -31,8 +31,8 @@ class AdvantageOptions(BaseModel):
     )
     aggregation: Aggregation = Field(default="per_turn", description="how a trajectory's rewards become its score")
     broadcast: bool = Field(default=True, description="one advantage per rollout, for all of its turns")
-    weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default={"IF": 0.8, "CC": 0.2}, min_length=1, description="per metric"
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default={"IF": 0.8, "CC": 0.2}, description="per metric; one of weight 0 is judged and logged, not learnt from"
     )
     normalize: Literal["group", "global", "none"] = Field(
         default="global", description="divide by the group's standard deviation, by that of all groups, or not"
@@ -46,6 +46,8 @@ class AdvantageOptions(BaseModel):
             raise ValueError("aggregation return_to_go gives every turn its own advantage: set broadcast to false")
         if not self.broadcast and self.aggregation in ("mean", "last", "product"):
             raise ValueError(f"aggregation {self.aggregation} gives one number per rollout: set broadcast to true")
+        if not any(self.weights.values()):
+            raise ValueError("weights: give at least one metric a weight above 0")
         return self
 
 
@@ -79,8 +81,8 @@ def advantages(rewards: Mapping[str, Tensor], failed: Tensor, options: Advantage
         raise MicebenchError(f"weights: no rewards of {metric!r}; the judge gives {', '.join(sorted(rewards))}")
     known = {metric: reward.double().masked_fill(failed, torch.nan) for metric, reward in rewards.items()}
     ends = _ends(torch.stack([failed, *(~reward.isnan() for reward in known.values())]).any(0))
-    scores = {metric: known[metric] for metric in options.weights}
-    weights: Mapping[str, float] = options.weights
+    weights: Mapping[str, float] = {metric: weight for metric, weight in options.weights.items() if weight}
+    scores = {metric: known[metric] for metric in weights}
     if options.fusion == "reward":
         scores, weights = {"fused": _fuse(scores, weights)}, {"fused": 1.0}
 

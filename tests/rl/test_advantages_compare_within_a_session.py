@@ -341,6 +341,10 @@ def test_statistics_have_means_per_metric_and_turn():
 def test_weights_decide_and_unweighted_metrics_do_not():
     alone = compute({"IF": IF}, weights={"IF": 1.0}).values
     assert torch.equal(compute({"IF": IF, "CC": CC}, weights={"IF": 1.0}).values, alone)
+    for fusion in ("advantage", "reward"):
+        made = compute({"IF": IF, "CC": CC}, weights={"IF": 1.0, "CC": 0.0}, fusion=fusion)
+        assert torch.equal(made.values, alone)
+        assert made.statistics["reward/CC/turn_1"] > 0
 
 
 def test_a_weight_without_rewards_is_named():
@@ -355,8 +359,9 @@ def test_a_weight_without_rewards_is_named():
         ({"aggregation": "mean", "broadcast": False}, "set broadcast to true"),
         ({"aggregation": "last", "broadcast": False}, "set broadcast to true"),
         ({"aggregation": "product", "broadcast": False}, "set broadcast to true"),
-        ({"weights": {}}, "at least 1"),
-        ({"weights": {"IF": 0}}, "greater than 0"),
+        ({"weights": {}}, "above 0"),
+        ({"weights": {"IF": 0}}, "above 0"),
+        ({"weights": {"IF": -0.1}}, "greater than or equal to 0"),
         ({"clip": 0}, "greater than 0"),
         ({"discount": 0.9}, "Extra inputs"),
     ],
