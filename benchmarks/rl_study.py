@@ -51,12 +51,13 @@ RECIPES = (
     "ablation-noisy",
     "ablation-content-only",
     "ablation-low-levels",
+    "ablation-all-levels",
 )
 SHOWN = {  # what a recipe is read by -> metric and turn of a comparison; "" is the last turn
-    "overall, turn 3": ("overall", ""),
+    "overall, last turn": ("overall", ""),
     "success, turn 1": ("marginal_success", "1"),
-    "success, turn 3": ("marginal_success", ""),
-    "CC, turn 3": ("content_consistency", ""),
+    "success, last turn": ("marginal_success", ""),
+    "CC, last turn": ("content_consistency", ""),
 }
 
 
@@ -157,9 +158,8 @@ class Study:
         found = paired(pooled(one), pooled(other), consistency=kept)
         last = max(found["metrics"]["overall"], key=int)
         shown = {words: found["metrics"][metric][turn or last] for words, (metric, turn) in SHOWN.items()}
-        tracks = {
-            f"overall, turn {last}, {track}": cells["overall"][last] for track, cells in found["tracks"].items()
-        }
+        whole = next(iter(SHOWN))
+        tracks = {f"{whole}, {track}": cells["overall"][last] for track, cells in found["tracks"].items()}
         return {words: _brief(cell) for words, cell in (shown | tracks).items()}
 
 
@@ -193,24 +193,26 @@ def _brief(cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+    return None if value is None else round(value, 4)
 
 
 def table(found: dict[str, Any]) -> str:
     """Markdown."""
-    names = list(found["rows"][0]["gain"])
+    whole = next(iter(SHOWN))
+    tracks = [name for name in found["rows"][0]["gain"] if name.startswith(f"{whole}, ")]
+    names = [whole, *tracks, *list(SHOWN)[1:]]
     lines = [
-        f"| recipe | seeds | {' | '.join(names)} | between seeds | {names[0]} against {found['against']} |",
+        f"| recipe | seeds | {' | '.join(names)} | between seeds | against `{found['against']}` |",
         "|" + "---|" * (len(names) + 4),
     ]
     for row in found["rows"]:
-        each = [one[names[0]]["difference"] for one in row["gain by seed"]]
+        each = [one[whole]["difference"] for one in row["gain by seed"]]
         cells = [
             f"`{row['recipe']}`",
             str(len(each)),
             *(difference(row["gain"][name]) for name in names),
             f"±{stdev(each):.1f}" if len(each) > 1 else "",
-            difference(row["against"][names[0]]) if "against" in row else "",
+            difference(row["against"][whole]) if "against" in row else "",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
