@@ -32,7 +32,7 @@ class AdvantageOptions(BaseModel):
     aggregation: Aggregation = Field(default="per_turn", description="how a trajectory's rewards become its score")
     broadcast: bool = Field(default=True, description="one advantage per rollout, for all of its turns")
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        default={"IF": 0.8, "CC": 0.2}, description="per metric; one of weight 0 is judged and logged, not learnt from"
+        default={"IF": 0.8, "CC": 0.2}, description="per metric; at 0 it is judged and logged, not learnt from"
     )
     normalize: Literal["group", "global", "none"] = Field(
         default="global", description="divide by the group's standard deviation, by that of all groups, or not"
