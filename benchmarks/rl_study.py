@@ -126,7 +126,7 @@ class Study:
         for note in self.folder.glob(f"*/seed-{seed}/validation/00000.json"):
             other = note.parents[2].name
             if not own.with_suffix(".json").exists() and started_from(other) == started_from(recipe):
-                shutil.copytree(note.with_suffix(""), own)
+                shutil.copytree(note.with_suffix(""), own, dirs_exist_ok=True)  # a copy that was cut short
                 shutil.copy(note, own.with_suffix(".json"))
 
     def read(self, recipes: Sequence[str], seeds: Sequence[int], against: str) -> dict[str, Any]:
