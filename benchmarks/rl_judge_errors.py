@@ -9,7 +9,8 @@ One iteration of the recipe is rolled out; nothing is learnt. The same rollouts 
 - of the edits that would be learnt from (|advantage| >= `learn.min_advantage`): how many there are, the share that is
   pushed the wrong way, and the share of which the exact judge would have taught nothing.
 
-The wrapper draws with one seed: rows with as many votes differ by the size of an error alone. A table goes to stderr, one JSON line to stdout.
+The wrapper draws with one seed: rows with as many votes differ by the size of an error alone. A table goes to
+stderr, one JSON line to stdout.
 """
 
 import argparse
