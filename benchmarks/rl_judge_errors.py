@@ -24,11 +24,12 @@ import torch
 
 from micebench.cards import EditorCard, JudgeCard, load_card
 from micebench.heap import keep_freed_memory
+from micebench.judges.base import Judge
 from micebench.judges.noisy import NoisyJudge
 from micebench.rl.advantages import Advantages, advantages
 from micebench.rl.policy import Policy, Trace
 from micebench.rl.recipe import RlRecipe, load_rl_recipe
-from micebench.rl.rewards import Rewards
+from micebench.rl.rewards import Rewards, RewardTable
 from micebench.rl.rollout import Rollouts, RolloutSpec, roll_out
 from micebench.sessions import Session
 from micebench.tasks.load import iter_sessions, load_task
@@ -88,14 +89,19 @@ def judged(recipe: RlRecipe, rollouts: Rollouts[Trace], error: dict[str, Any]) -
     noisy = load_card(JudgeCard, "noisy-exact")
     kept = {name: noisy.options[name] for name in ("judge", "version")}
     card = noisy.model_copy(update={"id": "noisy", "options": {**kept, **error}})
-    rewards = Rewards(NoisyJudge(card), list(recipe.advantages.weights), known=card.metrics, limit=0.5)
+    table = rewards(rollouts, NoisyJudge(card), list(recipe.advantages.weights), card.metrics)
+    return advantages(table.values, table.failed, recipe.advantages)
+
+
+def rewards(rollouts: Rollouts[Any], judge: Judge, metrics: Sequence[str], known: Sequence[str]) -> RewardTable:
+    """Of all turns."""
+    asked = Rewards(judge, metrics, known=known, limit=0.5)
     try:
         for turn in range(1, rollouts.turns + 1):
-            rewards.submit(turn, rollouts)
-        table = rewards.collect()
+            asked.submit(turn, rollouts)
+        return asked.collect()
     finally:
-        rewards.close()
-    return advantages(table.values, table.failed, recipe.advantages)
+        asked.close()
 
 
 def compared(exact: Advantages, found: Advantages, least: float) -> dict[str, float]:
