@@ -19,7 +19,7 @@ from micebench.engine.images import decode_png  # noqa: E402
 from micebench.tasks.dataset import iter_sessions  # noqa: E402
 
 BASELINES = Path(__file__).parents[2] / "baselines"
-MODELS = ("kontext", "kontext-history", "kontext-rl")
+MODELS = ("kontext", "kontext-history", "kontext-rl", "kontext-grpo")
 SESSIONS = 24
 LIMIT_BYTES = 16 * 2**20
 
