@@ -13,18 +13,16 @@ edits, by fusion and by weight of CC (the rest is IF's), each turn with its own 
 A table goes to stderr, one JSON line to stdout.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rl_judge_errors import rewards, rolled_out
+from rl_judge_errors import asked, rewards, rolled_out
 
 from micebench.engine.setup import judge_source
 from micebench.rl.advantages import AdvantageOptions, advantages
-from micebench.rl.recipe import load_rl_recipe
 from micebench.tasks.load import load_task_card
 
 FUSIONS = ("advantage", "reward")
@@ -32,13 +30,7 @@ CC_WEIGHTS = (0.0, 0.2, 0.5, 0.8, 1.0)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", default="ablation-per-turn", help="id or file")
-    parser.add_argument("--sessions", type=int, default=48)
-    parser.add_argument("--group", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    recipe = load_rl_recipe(options.recipe, {"seed": options.seed, "validation": None})
+    recipe, options = asked(__doc__, sessions=48)
     source = judge_source(recipe.judge, load_task_card(recipe.task))
     assert source is not None
     rollouts = rolled_out(recipe, options.sessions, options.group)

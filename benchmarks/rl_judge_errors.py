@@ -52,13 +52,7 @@ ERRORS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", default="ablation-per-turn", help="id or file; of sessions that `exact` judges")
-    parser.add_argument("--sessions", type=int, default=96)
-    parser.add_argument("--group", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    recipe = load_rl_recipe(options.recipe, {"seed": options.seed, "validation": None})
+    recipe, options = asked(__doc__, sessions=96)
     rollouts = rolled_out(recipe, options.sessions, options.group)
     exact = judged(recipe, rollouts, {})
     rows = [
@@ -70,6 +64,17 @@ def main() -> None:
     print(
         json.dumps({"benchmark": "rl_judge_errors", "recipe": recipe.id, "seed": recipe.seed, **said, "rows": rows})
     )
+
+
+def asked(description: str | None, sessions: int) -> tuple[RlRecipe, argparse.Namespace]:
+    """The recipe on the command line, and how many `sessions` and rollouts of each (`group`)."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", default="ablation-per-turn", help="id or file; of sessions that `exact` judges")
+    parser.add_argument("--sessions", type=int, default=sessions)
+    parser.add_argument("--group", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    return load_rl_recipe(options.recipe, {"seed": options.seed, "validation": None}), options
 
 
 def rolled_out(recipe: RlRecipe, sessions: int, group: int) -> Rollouts[Trace]:
@@ -95,13 +100,13 @@ def judged(recipe: RlRecipe, rollouts: Rollouts[Trace], error: dict[str, Any]) -
 
 def rewards(rollouts: Rollouts[Any], judge: Judge, metrics: Sequence[str], known: Sequence[str]) -> RewardTable:
     """Of all turns."""
-    asked = Rewards(judge, metrics, known=known, limit=0.5)
+    told = Rewards(judge, metrics, known=known, limit=0.5)
     try:
         for turn in range(1, rollouts.turns + 1):
-            asked.submit(turn, rollouts)
-        return asked.collect()
+            told.submit(turn, rollouts)
+        return told.collect()
     finally:
-        asked.close()
+        told.close()
 
 
 def compared(exact: Advantages, found: Advantages, least: float) -> dict[str, float]:
