@@ -72,7 +72,8 @@ def advantages(rewards: Mapping[str, Tensor], failed: Tensor, options: Advantage
             appear in the statistics.
         failed: (S, G, T) bool, the judge gave no answer there: never a number, out of every mean, and unused. Where a
             score needs several turns (mean, product, return_to_go, broadcast per_turn), one failed turn of them
-            leaves the rollout without that score.
+            leaves the rollout without that score. `last` needs the last turn alone: a failed earlier turn is
+            unused, and the rollout's other turns keep their advantage.
 
     Raises:
         MicebenchError: a weighted metric has no rewards.
@@ -97,6 +98,7 @@ def advantages(rewards: Mapping[str, Tensor], failed: Tensor, options: Advantage
         statistics[f"flat_groups/{name}"] = _share(flat, ~deviations.isnan().all(1, keepdim=True))
     if options.broadcast:
         total, measured = _broadcast(total, measured, failed, options.aggregation)
+    measured = measured & ~failed  # a score that needs no failed turn is still not learnt from at one
     values = torch.where(measured, total, 0.0)
     statistics |= {
         "flat_groups": _share((values == 0).all(1), measured.any(1)),

@@ -142,7 +142,8 @@ MASKED_FIRST = [[0, 0], [1, 0], [0, 0]]
         ("product", True, MASKED_LAST, turns(0.5, 0, -0.5), [[1, 0], [1, 1]]),
         ("product", True, MASKED_FIRST, turns(0.5, 0, -0.5), [[1, 0], [1, 1]]),
         ("last", True, MASKED_LAST, turns(0.5, 0, -0.5), [[1, 0], [1, 1]]),
-        ("last", True, MASKED_FIRST, turns(1 / 3, 1 / 3, -2 / 3), []),  # the last turn is all it needs
+        # the last turn is all it needs, but the failed turn itself is not learnt from
+        ("last", True, MASKED_FIRST, [[1 / 3, 1 / 3], [0, 1 / 3], [-2 / 3, -2 / 3]], [[1, 0]]),
         ("return_to_go", False, MASKED_LAST, [[1, 0.5], [0, 0], [-1, -0.5]], [[1, 0], [1, 1]]),
         ("return_to_go", False, MASKED_FIRST, [[1, 1 / 3], [0, 1 / 3], [-1, -2 / 3]], [[1, 0]]),
     ],
