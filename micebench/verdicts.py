@@ -57,6 +57,14 @@ source, previous, target: compared with the source image, the image before this 
 MEASURES: tuple[MeasureName, ...] = get_args(MeasureName)
 
 
+def is_known_metric(name: str) -> bool:
+    """Whether a judge can be asked about this: a metric, a measure, or ``IF.<number>``."""
+    return name in _KNOWN or (name.startswith("IF.") and name[3:].isdecimal())
+
+
+_KNOWN = frozenset((*METRICS, *MEASURES))
+
+
 class Status(StrEnum):
     """Why a verdict has, or does not have, a value."""
 
@@ -135,6 +143,10 @@ class Verdict:
     latency_s: float | None = None
 
     def __post_init__(self) -> None:
+        if self.value is not None and type(self.value) is not float:
+            object.__setattr__(self, "value", _number(self.value))
+        if any(type(vote) is not float for vote in self.votes):
+            object.__setattr__(self, "votes", tuple(map(_number, self.votes)))
         if (self.status == Status.OK) != (self.value is not None):
             raise ValueError(f"status {self.status.value!r} and value {self.value!r} contradict each other")
         if self.value is not None and not (math.isfinite(self.value) and 0.0 <= self.value <= 1.0):
@@ -149,3 +161,10 @@ class Verdict:
     def missing(cls, status: Status, reason: str) -> "Verdict":
         """A verdict without a value."""
         return cls(status, None, reason)
+
+
+def _number(value: Any) -> float:
+    """A whole number, a flag or another library's number as a float; text is none."""
+    if isinstance(value, str | bytes):
+        raise ValueError(f"a verdict's value is a number, got {value!r}")
+    return float(value)

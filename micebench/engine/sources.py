@@ -7,10 +7,10 @@ from micebench.engine.images import source_png
 from micebench.errors import DataError, RunError, one_line
 from micebench.sessions import ImageFile, Session
 from micebench.store.blobs import Blobs
-from micebench.store.journal import Journal, read_journal
+from micebench.store.journal import Journal
 from micebench.store.keys import sha256
 from micebench.store.rundir import RunDir, replace
-from micebench.store.sessionlines import row_hash, session_line
+from micebench.store.sessionlines import read_sessions, row_hash, session_line
 
 _BATCH = 64
 
@@ -28,10 +28,10 @@ def ingest(run: RunDir, sessions: Iterable[Session], turns: int, tick: Callable[
         DataError: no source image can be read at all, a session has too many turns, or an id comes twice.
         RunError: the sessions are not those the run was started with.
     """
-    again = any(line.get("image") is None for _, line in read_journal(run.sessions))
+    again = any(line["image"] is None for _, line in read_sessions(run.sessions))
     path = run.sessions.with_suffix(".new") if again else run.sessions
     path.with_suffix(".new").unlink(missing_ok=True)
-    stored = read_journal(run.sessions)
+    stored = read_sessions(run.sessions)
     seen: set[str] = set()
     unreadable: list[str] = []
     with Journal(path) as journal:

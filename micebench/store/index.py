@@ -5,26 +5,29 @@ Rows are (session, repeat) in session order, repeats of one session side by side
 """
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from micebench.errors import RunError
-from micebench.store.journal import parse_line, read_journal
+from micebench.store.forms import check_verdict
+from micebench.store.journal import damaged, line_number, parse_line, read_journal
 from micebench.store.keys import EditCause, verdict_key
 from micebench.store.records import EditRecord, VerdictRecord
 from micebench.store.rundir import RunDir
-from micebench.store.sessionlines import row_hash
-from micebench.verdicts import Status
+from micebench.store.sessionlines import read_sessions, row_hash
+from micebench.verdicts import Status, is_known_metric
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+T = TypeVar("T")
 MISSING, OK, FAILED, REFUSED = 0, 1, 2, 3
 """State of an edit."""
 _STATE_OF = {"ok": OK, "failed": FAILED, "refused": REFUSED}
 STATUSES: tuple[Status, ...] = tuple(Status)
+_CODES = {status.value: number for number, status in enumerate(STATUSES, start=1)}
 _HASH = 32
 
 
@@ -44,26 +47,17 @@ class SessionIndex:
         self._offsets = array("q")
         self._rows = bytearray()
         self._sources = bytearray()
-        for offset, line in read_journal(path):
-            self.add(offset, line)
+        for offset, line in read_sessions(path):
+            self._add(offset, line)
 
-    def add(self, offset: int, line: Mapping[str, Any]) -> None:
+    def _add(self, offset: int, line: Mapping[str, Any]) -> None:
         """Index one more line, which starts at byte `offset`."""
-        try:
-            name, source = line["id"], line["image"]
-            turns, row = len(line["turns"]), row_hash(line)
-        except (KeyError, TypeError) as error:
-            raise RunError(
-                f"{self.path}: damaged session line {len(self.ids) + 1} ({error}); restore it from a copy"
-            ) from error
-        if name in self.position:
-            raise RunError(f"{self.path}: session {name!r} occurs twice; ids must be unique within a task")
-        self.position[name] = len(self.ids)
-        self.ids.append(name)
-        self.turns.append(turns)
+        self.position[line["id"]] = len(self.ids)
+        self.ids.append(line["id"])
+        self.turns.append(len(line["turns"]))
         self._offsets.append(offset)
-        self._rows += bytes.fromhex(row)
-        self._sources += bytes.fromhex(source) if source else bytes(_HASH)
+        self._rows += bytes.fromhex(row_hash(line))
+        self._sources += bytes.fromhex(line["image"] or "") or bytes(_HASH)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -96,6 +90,12 @@ class EditIndex:
         self.cause = cause
         self.repeats = repeats
         self.turns = turns
+        longest = max(range(len(sessions)), key=sessions.turns.__getitem__, default=0)
+        if len(sessions) and sessions.turns[longest] > turns:
+            raise RunError(
+                f"{sessions.path}:{longest + 1}: session {sessions.ids[longest]!r} has {sessions.turns[longest]} "
+                f"turns, but manifest.json says at most {turns}; restore both files from a copy"
+            )
         self.rows = len(sessions) * repeats
         units = self.rows * turns
         self._state = bytearray(units)
@@ -114,25 +114,33 @@ class EditIndex:
             RunError: a damaged line, or one about a session the run does not have.
         """
         for path in run.edit_journals():
-            for offset, line in read_journal(path):
-                record = _edit(line, path)
-                session = self.sessions.position.get(record.session)
-                if session is None or record.repeat >= self.repeats or record.turn > self.turns:
-                    raise RunError(
-                        f"{path}: an edit of session {record.session!r}, which is not in sessions.jsonl; "
-                        f"restore the run from a copy"
-                    )
-                self.record(session * self.repeats + record.repeat, record, (path, offset))
+            for number, (offset, line) in enumerate(read_journal(path), start=1):
+                try:
+                    record = EditRecord.from_line(line)
+                    if len(record.key) != 2 * _HASH:
+                        raise ValueError(f"key: expected {2 * _HASH} hexadecimal digits")
+                    row = self.row_of(record.session, record.repeat, record.turn)
+                except ValueError as error:
+                    raise damaged(path, number, "edit line", error) from error
+                self.record(row, record, (path, offset))
         self._drop_stale()
+
+    def row_of(self, session: str, repeat: int, turn: int) -> int:
+        """The row of a session's repeat. Raises ValueError, in one line: the run has no such edit."""
+        position = self.sessions.position.get(session)
+        if position is None:
+            raise ValueError(f"session {session[:80]!r} is not in sessions.jsonl")
+        if repeat >= self.repeats:
+            raise ValueError(f"repeat is {repeat}, but the run has {self.repeats}, from 0")
+        if turn > self.sessions.turns[position]:
+            raise ValueError(f"turn is {turn}, but session {session[:80]!r} has {self.sessions.turns[position]}")
+        return position * self.repeats + repeat
 
     def record(self, row: int, record: EditRecord, place: tuple[Path, int]) -> None:
         """Take over one edit whose line is at `place` (file, byte offset)."""
         unit = row * self.turns + record.turn - 1
         hashes = slice(unit * _HASH, (unit + 1) * _HASH)
-        state = _STATE_OF.get(record.status)
-        if state is None:
-            said = f"{place[0]}: an edit of status {record.status!r}, which this micebench does not know"
-            raise RunError(f"{said}; read it with the one that wrote it")
+        state = _STATE_OF[record.status]
         self._state[unit] = state
         self._keys[hashes] = bytes.fromhex(record.key)
         self._images[hashes] = bytes.fromhex(record.image) if record.image else bytes(_HASH)
@@ -211,7 +219,7 @@ class EditIndex:
                 if state == MISSING:
                     continue
                 number = self._files[unit]
-                yield _edit(_line_at(files[number], self._offsets[unit], self._paths[number]), self._paths[number])
+                yield _parsed(EditRecord.from_line, files[number], self._offsets[unit], self._paths[number])
         finally:
             for file in files:
                 file.close()
@@ -237,20 +245,29 @@ class VerdictIndex:
         Raises:
             RunError: a damaged line.
         """
-        sessions, repeats, turns = self.edits.sessions.position, self.edits.repeats, self.edits.turns
-        for offset, line in read_journal(self.path):
+        for number, (offset, line) in enumerate(read_journal(self.path), start=1):
             try:
-                session, repeat, turn = sessions.get(line["session"]), line["repeat"], line["turn"]
-                key, metric, status, value = line["key"], line["metric"], line["status"], line["value"]
-                code = STATUSES.index(status)
-            except (KeyError, ValueError) as error:
-                raise RunError(f"{self.path}: damaged verdict line at byte {offset} ({error})") from error
-            column = self._column.get(metric)
-            if session is None or column is None or repeat >= repeats or turn > turns:
-                continue
-            row = session * repeats + repeat
-            if key == self.expected_key(row, turn, metric):
-                self.record(row, turn, metric, (STATUSES[code], value), offset)
+                self._take(line, offset)
+            except ValueError as error:
+                raise damaged(self.path, number, "verdict line", error) from error
+
+    def _take(self, line: Mapping[str, Any], offset: int) -> None:
+        """Take over a journal line, if it is about an edit of today. Raises ValueError: a damaged line."""
+        check_verdict(line)
+        turn, metric, value = line["turn"], line["metric"], line["value"]
+        row = self.edits.row_of(line["session"], line["repeat"], turn)
+        if metric not in self._column:
+            if not is_known_metric(metric):
+                raise ValueError(f"unknown metric {metric[:40]!r}")
+            return
+        if line["key"] != self.expected_key(row, turn, metric):
+            return
+        status = STATUSES[_CODES[line["status"]] - 1]
+        if self.status(row, turn, metric) == Status.OK:
+            before = self.value(row, turn, metric)
+            if (status, value) != (Status.OK, before):
+                raise ValueError(f"an earlier line gives the same verdict the value {before!r}")
+        self.record(row, turn, metric, (status, value), offset)
 
     def expected_key(self, row: int, turn: int, metric: str) -> str | None:
         """The key this verdict has today; None where there is no image to judge."""
@@ -263,7 +280,7 @@ class VerdictIndex:
         """Take over one verdict whose line starts at byte `offset`."""
         unit = self._unit(row, turn, metric)
         status, value = answer
-        self._status[unit] = 1 + STATUSES.index(status)
+        self._status[unit] = _CODES[status]
         self._values[unit] = 0.0 if value is None else value
         self._offsets[unit] = offset
 
@@ -287,7 +304,7 @@ class VerdictIndex:
         if not self._status[unit]:
             return 0
         with open(self.path, "rb") as file:
-            record = _verdict(_line_at(file, self._offsets[unit], self.path), self.path)
+            record = _parsed(VerdictRecord.from_line, file, self._offsets[unit], self.path)
         return record.attempt + (record.status == Status.UNPARSED)
 
     def arrays(self) -> "tuple[NDArray[np.uint8], NDArray[np.float64]]":
@@ -302,36 +319,30 @@ class VerdictIndex:
 
     def records(self) -> Iterator[VerdictRecord]:
         """The valid verdicts in canonical order (row, turn, metric), read back from the journal."""
-        return (_verdict(line, self.path) for line in self.lines())
+        return self._read_back(VerdictRecord.from_line)
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """The journal lines of `records`."""
+        return self._read_back(dict)
+
+    def _read_back(self, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
         if not self.path.exists():
             return
         with open(self.path, "rb") as file:
             for unit, code in enumerate(self._status):
                 if code:
-                    yield _line_at(file, self._offsets[unit], self.path)
+                    yield _parsed(parse, file, self._offsets[unit], self.path)
 
     def _unit(self, row: int, turn: int, metric: str) -> int:
         return (row * self.edits.turns + turn - 1) * len(self.metrics) + self._column[metric]
 
 
-def _line_at(file: BinaryIO, offset: int, path: Path) -> dict[str, Any]:
+def _parsed(parse: Callable[[dict[str, Any]], T], file: BinaryIO, offset: int, path: Path) -> T:
+    """The line at an offset. It was whole when it was indexed: RunError if the file has changed since."""
     if file.tell() != offset:
         file.seek(offset)
-    return parse_line(file.readline(), path)
-
-
-def _edit(line: Mapping[str, Any], path: Path) -> EditRecord:
+    line = parse_line(file.readline(), path)
     try:
-        return EditRecord.from_line(line)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged edit line ({error}); restore the file from a copy") from error
-
-
-def _verdict(line: Mapping[str, Any], path: Path) -> VerdictRecord:
-    try:
-        return VerdictRecord.from_line(line)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged verdict line ({error}); restore the file from a copy") from error
+        return parse(line)
+    except ValueError as error:
+        raise damaged(path, line_number(path, offset), "line", error) from error

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from micebench.errors import RunError
-from micebench.store.journal import Journal, read_journal, write_error
+from micebench.store.forms import check_label, check_seen
+from micebench.store.journal import Journal, damaged, read_journal, write_error
 from micebench.store.manifest import now
 from micebench.store.records import VerdictRecord
 
 _OWN = ("judge", "blind", "time")
+_REMEDY = "restore the file from a copy, or delete that line and label again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +65,18 @@ def read_labels(path: Path) -> Iterator[Label | Seen]:
     for number, (_, line) in enumerate(read_journal(path), start=1):
         try:
             yield _parsed(line)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(
-                f"{path}:{number}: damaged label ({error!r}); restore the file from a copy, or delete that line"
-            ) from error
+        except ValueError as error:
+            raise damaged(path, number, "label", error, _REMEDY) from error
 
 
 def _parsed(line: Mapping[str, Any]) -> Label | Seen:
+    """Raises ValueError, in one line: neither a label nor a note that something was seen."""
     if "seen" in line:
+        check_seen(line)
         return Seen(line["seen"], line["session"], line["repeat"], line["turn"], line["metric"])
-    if not isinstance(line["blind"], bool):
-        raise ValueError("blind is neither true nor false")
+    check_label({name: value for name, value in line.items() if name in _OWN})
     record = VerdictRecord.from_line({name: value for name, value in line.items() if name not in _OWN})
-    _ = record.verdict  # checks that value and status fit
-    return Label(record, line["blind"], str(line.get("time", "")))
+    return Label(record, line["blind"], line.get("time", ""))
 
 
 def append_label(path: Path, judge: str, label: Label) -> None:

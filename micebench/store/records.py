@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from micebench.store.forms import check_edit, check_verdict
 from micebench.verdicts import Status, Verdict
 
 
@@ -49,7 +50,8 @@ class EditRecord:
 
     @classmethod
     def from_line(cls, line: Mapping[str, Any]) -> "EditRecord":
-        """Raises KeyError/TypeError on a line of another form."""
+        """Raises ValueError on a line of another form (`check_edit`)."""
+        check_edit(line)
         return cls(**line)
 
 
@@ -105,7 +107,8 @@ class VerdictRecord:
 
     @classmethod
     def from_line(cls, line: Mapping[str, Any]) -> "VerdictRecord":
-        """Raises KeyError/TypeError/ValueError on a line of another form."""
+        """Raises ValueError on a line of another form (`check_verdict`)."""
+        check_verdict(line)
         fields = dict(line)
         fields["status"] = Status(fields["status"])
         fields["votes"] = tuple(fields.get("votes", ()))

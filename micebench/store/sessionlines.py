@@ -1,15 +1,36 @@
 """``sessions.jsonl``: the planned sessions with their judge-side annotations, so that a run stands alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from micebench.sessions import ImageFile, Rule, Session, Turn
 from micebench.store.blobs import Blobs
+from micebench.store.forms import check_session, shown
+from micebench.store.journal import damaged, read_journal
 from micebench.store.keys import content_key
 
 _TURN_TEXT = ("number", "instruction", "edit_type", "formatted")
 _TURN_REST = ("bg_consistency", "label", "target_description")
 _POOLS = ("unchanged_objects", "available_objects", "all_objects")
+_REMEDY = "restore the file from a copy, or delete that line and all after it, and run the same `micebench run` again"
+
+
+def read_sessions(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(byte offset, line) of each session, streamed, as `read_journal` does.
+
+    Raises RunError: a damaged line, or an id that comes twice, named by file and number.
+    """
+    known: set[str] = set()
+    for number, (offset, line) in enumerate(read_journal(path), start=1):
+        try:
+            check_session(line)
+            if line["id"] in known:
+                raise ValueError(f"session {shown(line['id'])} occurs twice")
+        except ValueError as error:
+            raise damaged(path, number, "session line", error, _REMEDY) from error
+        known.add(line["id"])
+        yield offset, line
 
 
 def session_line(session: Session) -> dict[str, Any]:
