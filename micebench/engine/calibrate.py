@@ -7,7 +7,7 @@ from typing import Any
 from micebench.cards import JudgeCard, TaskCard, load_card
 from micebench.engine.labels import Edit, read_labels
 from micebench.engine.people import NothingShared, records_of
-from micebench.engine.run import Run, open_run
+from micebench.engine.run import Run, open_run, recorded_card
 from micebench.engine.setup import judge_source
 from micebench.errors import DataError, RunError
 from micebench.judges.human import PREFIX
@@ -108,7 +108,8 @@ def _verdicts(run: Run, judge: str, metric: str, cards: Sequence[Path], seen: bo
     if manifest.judge == judge and manifest.judge_hash is not None:
         identity, metrics = manifest.judge_hash, tuple(manifest.metrics)
     else:
-        source = judge_source(load_card(JudgeCard, judge, cards), TaskCard.model_validate(manifest.task_card), cards)
+        task = recorded_card(run.path, TaskCard, manifest.task_card)
+        source = judge_source(load_card(JudgeCard, judge, cards), task, cards)
         assert source is not None
         identity, metrics = source.identity, source.metrics
     if metric not in metrics:

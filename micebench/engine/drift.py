@@ -1,14 +1,17 @@
 """Does the judge still answer as it did? Its golden items, scored again before and after a run's verdicts."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from micebench.engine.answering import Unit, answers
 from micebench.engine.golden import GoldenSet, golden_of
-from micebench.errors import EndpointError, RunError
+from micebench.errors import EndpointError, RunError, one_line
 from micebench.judges.base import Judge
+from micebench.store.forms import Share, first_fault
+from micebench.store.journal import parse_json
 from micebench.store.rundir import RunDir, write_json
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 Scores = Mapping[str, float]
 """Item id -> score; items whose call failed are not in it."""
 _ROUNDING = 1e-9
+_STRICT = ConfigDict(extra="forbid", strict=True)
+_Change = Annotated[float, Field(ge=-1.0, le=1.0, allow_inf_nan=False)]
 
 
 class DriftCheck:
@@ -105,13 +110,51 @@ def _key(judge: str, identity: str) -> str:
     return f"{judge}-{identity[:8]}"
 
 
+class _Scores(BaseModel):
+    model_config = _STRICT
+
+    scores: dict[str, Share]
+    missing: dict[str, str]
+
+
+class _Record(BaseModel):
+    """What is kept about one judge: see `read_drift`."""
+
+    model_config = _STRICT
+
+    judge: str
+    judge_hash: str
+    golden: str
+    items: int = Field(ge=1)
+    start: _Scores
+    end: _Scores | None
+    changes: dict[str, dict[str, _Change]]
+    shift: Share | None
+    largest: Share | None
+    coverage: Share
+    limit: Share
+    drifted: bool
+
+
+class _File(BaseModel):
+    model_config = _STRICT
+
+    judges: dict[str, _Record]
+
+
 def _load(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        return json.loads(path.read_bytes())["judges"]
+        fields = parse_json(path.read_bytes())
+        _File.model_validate(fields)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); delete it, no number depends on it") from error
+    except ValidationError as error:
+        fault = first_fault(error)
+    except (OSError, ValueError) as error:
+        fault = str(error)
+    else:
+        return fields["judges"]
+    raise RunError(f"{path}: cannot be read ({one_line(fault, 200)}); delete it, no number depends on it")
 
 
 def _scored(judge: Judge, golden: GoldenSet) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from micebench.engine.golden import golden_of
 from micebench.engine.job import Job, Options, check_resumable, judge_fields, make_job
 from micebench.engine.judging import Judging
 from micebench.engine.progress import Progress, silent
-from micebench.engine.run import Run
+from micebench.engine.run import Run, recorded_card
 from micebench.engine.setup import JudgeSource, judge_source
 from micebench.engine.sources import ingest
 from micebench.engine.summarize import derive
@@ -180,7 +180,7 @@ def judge(
 def _judge_of(
     manifest: Manifest, path: Path, judge: str | JudgeCard | Judge | None, cards: Sequence[Path]
 ) -> JudgeSource:
-    task = TaskCard.model_validate(manifest.task_card)
+    task = recorded_card(path, TaskCard, manifest.task_card)
     if judge is not None:
         source = judge_source(judge, task, cards)
     else:
@@ -194,7 +194,7 @@ def recorded_judge(manifest: Manifest, task: TaskCard, path: Path, cards: Sequen
     """The judge the run was judged by: by its name or, if that means another one today, from the card it recorded."""
     if manifest.judge_card is None or manifest.judge is None:
         return None
-    for card in (manifest.judge, JudgeCard.model_validate(manifest.judge_card)):
+    for card in (manifest.judge, recorded_card(path, JudgeCard, manifest.judge_card)):
         with suppress(CardError):
             source = judge_source(card, task, cards)
             if source is not None and source.identity == manifest.judge_hash:

@@ -8,9 +8,11 @@ from micebench.engine.answering import Asked, Unit, answers, streamed
 from micebench.engine.drift import DriftCheck
 from micebench.engine.images import StoredImage
 from micebench.engine.setup import JudgeSource
+from micebench.errors import one_line
 from micebench.judges.base import Judge, StreamingJudge
 from micebench.sessions import Session
 from micebench.store.blobs import Blobs
+from micebench.store.forms import check_verdict
 from micebench.store.index import VerdictIndex
 from micebench.store.journal import Journal
 from micebench.store.keys import verdict_key
@@ -148,7 +150,7 @@ class _Notes:
 
     def add(self, asked: Sequence[Asked], verdicts: Sequence[Verdict]) -> None:
         self._held += [
-            (unit, _record(self._index, unit, question.attempt, verdict))
+            (unit, _kept(self._index, unit, question.attempt, verdict))
             for (unit, question), verdict in zip(asked, verdicts, strict=True)
         ]
 
@@ -195,6 +197,17 @@ def _question(unit: Unit, session: Session, images: Sequence[StoredImage], compo
     about = instruction_asked(unit.metric)
     metric = "IF" if about else cast(MetricName | MeasureName, unit.metric)
     return Question(metric, session, unit.turn, images, composed, about, attempt)
+
+
+def _kept(index: VerdictIndex, unit: Unit, attempt: int, verdict: Verdict) -> VerdictRecord:
+    """The record of a verdict; of one that no journal can hold, an error, so that all that is written can be read."""
+    record = _record(index, unit, attempt, verdict)
+    try:
+        check_verdict(record.to_line())
+    except (TypeError, ValueError) as error:
+        fault = f"the judge's verdict cannot be kept: {one_line(error, 300)}"
+        return _record(index, unit, attempt, Verdict.missing(Status.ERROR, fault))
+    return record
 
 
 def _record(index: VerdictIndex, unit: Unit, attempt: int, verdict: Verdict) -> VerdictRecord:

@@ -3,10 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from micebench.errors import RunError
 from micebench.sessions import Session
+from micebench.store.forms import first_fault
 from micebench.store.index import EditIndex, SessionIndex, VerdictIndex
 from micebench.store.journal import read_journal
 from micebench.store.keys import EditCause
@@ -18,7 +21,9 @@ from micebench.store.sessionlines import parse_session
 if TYPE_CHECKING:
     from micebench.metrics.table import VerdictTable
 
-__all__ = ["EditRecord", "Failure", "Manifest", "Run", "VerdictRecord", "open_run"]
+C = TypeVar("C", bound=BaseModel)
+
+__all__ = ["EditRecord", "Failure", "Manifest", "Run", "VerdictRecord", "open_run", "recorded_card"]
 
 
 class Failure(NamedTuple):
@@ -53,10 +58,7 @@ class Run:
         """The planned sessions with their annotations; images are files of the run."""
         index = self.edit_index().sessions
         for line in index.lines(range(len(index))):
-            try:
-                yield parse_session(line, self.manifest.task, self._dir.blobs)
-            except (KeyError, TypeError, ValueError) as error:
-                raise RunError(f"{index.path}: damaged session line ({error}); restore it from a copy") from error
+            yield parse_session(line, self.manifest.task, self._dir.blobs)
 
     def edits(self) -> Iterator[EditRecord]:
         """Finished, failed and refused edits."""
@@ -87,6 +89,7 @@ class Run:
         Every call counts, those whose edit was made again later too: this is what the run has cost so far. It
         is not part of the summary, which depends on the images alone. Empty where the editor reports nothing.
         """
+        self.edit_index()  # every line is checked
         total: dict[str, float] = defaultdict(float)
         for path in self._dir.edit_journals():
             for _, line in read_journal(path):
@@ -120,8 +123,9 @@ class Run:
                 self.manifest.task, self.manifest.editor_hash, self.manifest.context, self.manifest.seed
             )
             sessions = SessionIndex(self._dir.sessions)
-            self._edits = EditIndex(sessions, cause, self.manifest.repeats, self.manifest.turns)
-            self._edits.load(self._dir)
+            edits = EditIndex(sessions, cause, self.manifest.repeats, self.manifest.turns)
+            edits.load(self._dir)
+            self._edits = edits
         return self._edits
 
     def verdict_index(self) -> VerdictIndex:
@@ -131,11 +135,29 @@ class Run:
         manifest = self.manifest
         if manifest.judge is None or manifest.judge_hash is None:
             raise RunError(f"{self.path}: not judged yet; run `micebench judge {self.path} --judge NAME`")
+        there = len(self.edit_index().sessions)
+        if there != manifest.n_sessions:
+            raise RunError(
+                f"{self._dir.sessions} has {there} of the run's {manifest.n_sessions} sessions; "
+                "run the same `micebench run` command again, or restore the file from a copy"
+            )
         path = self._dir.verdicts(manifest.judge, manifest.judge_hash)
         index = VerdictIndex(self.edit_index(), manifest.judge_hash, manifest.metrics, path)
         index.load()
         self._verdicts = index
         return index
+
+
+def recorded_card(run: Path, kind: type[C], fields: dict[str, Any]) -> C:
+    """A card as a manifest recorded it. Raises RunError: damaged, or of another version of micebench."""
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        what = kind.__name__.removesuffix("Card").lower()
+        raise RunError(
+            f"{RunDir(run).manifest}: the recorded {what} card: {first_fault(error)}; the run was made by another "
+            "version of micebench, or the file is damaged: restore it from a copy"
+        ) from error
 
 
 def open_run(path: Path | str) -> Run:

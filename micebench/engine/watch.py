@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from micebench.cards import TaskCard, card_hash, load_card
+from micebench.cards import EditorCard, TaskCard, card_hash, load_card
 from micebench.engine.arrivals import Arrival, Arrivals
 from micebench.engine.checkpoints import Checkpoint, hold, unfinished
 from micebench.engine.compare import compare
@@ -23,7 +23,7 @@ from micebench.engine.golden import golden_of
 from micebench.engine.job import Job, Options
 from micebench.engine.models import checkpoint_editor
 from micebench.engine.progress import Progress, silent
-from micebench.engine.run import Run, open_run
+from micebench.engine.run import Run, open_run, recorded_card
 from micebench.engine.setup import JudgeSource
 from micebench.engine.watchlog import Entry, Pending, WatchLog, failures_in_a_row, open_log
 from micebench.errors import EndpointError, MicebenchError, RunError, described, one_line
@@ -279,6 +279,8 @@ def _protocol(base: Run, cards: Sequence[Path]) -> tuple[TaskCard, JudgeSource]:
     task = load_card(TaskCard, manifest.task, cards)
     if card_hash(task) != manifest.task_hash:
         raise RunError(f"{base.path}: the card of task {manifest.task!r} has changed since; run the base again")
+    if manifest.editor_card is not None:
+        recorded_card(base.path, EditorCard, manifest.editor_card)
     source = recorded_judge(manifest, task, base.path, cards)
     if source is None:
         raise RunError(

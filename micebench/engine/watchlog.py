@@ -3,19 +3,54 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from micebench.engine.checkpoints import Kind
 from micebench.engine.gate import GateOptions
 from micebench.engine.run import Run
-from micebench.errors import RunError
+from micebench.errors import RunError, one_line
+from micebench.store.forms import first_fault, is_finite
+from micebench.store.journal import parse_json
 from micebench.store.keys import content_key
 from micebench.store.manifest import write_atomically
 
 FILE = "watch.json"
 Outcome = Literal["passed", "regressed", "incomplete", "drifted", "broken"]
+
+
+_NUMBERS = ("value", "low", "high", "difference")
+
+
+def _numbers(cell: dict[str, Any]) -> dict[str, Any]:
+    for name in _NUMBERS:
+        number = cell.get(name)
+        if number is not None and not is_finite(number):
+            raise ValueError(f"{name} is no number")
+    return cell
+
+
+def _comparable(cell: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(cell.get("metric"), str) or "difference" not in cell:
+        raise ValueError("no cell of a comparison")
+    return cell
+
+
+def _measured(value: dict[str, Any]) -> dict[str, Any]:
+    if "value" not in value:
+        raise ValueError("no value")
+    return value
+
+
+def _scored(value: dict[str, Any]) -> dict[str, Any]:
+    if value["value"] is None:
+        raise ValueError("the base run has no value")
+    return value
+
+
+Numbers = Annotated[dict[str, Any], AfterValidator(_numbers)]
+Value = Annotated[Numbers, AfterValidator(_measured)]
 
 
 class Pending(BaseModel):
@@ -28,7 +63,7 @@ class Pending(BaseModel):
         signature: what its files looked like; `held`, what those look like that are held while it is evaluated.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: str
     label: str
@@ -50,8 +85,8 @@ class Entry(Pending):
 
     outcome: Outcome
     reasons: list[str]
-    cell: dict[str, Any] | None = None
-    value: dict[str, Any] | None = None
+    cell: Annotated[Numbers, AfterValidator(_comparable)] | None = None
+    value: Value | None = None
 
 
 class WatchLog(BaseModel):
@@ -64,7 +99,7 @@ class WatchLog(BaseModel):
         stopped: the stop has been told for the entries that are there.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     format: Literal[1] = 1
     base: str
@@ -75,7 +110,7 @@ class WatchLog(BaseModel):
     gate: GateOptions
     metric: str
     turn: str
-    value: dict[str, Any]
+    value: Annotated[Value, AfterValidator(_scored)]
     entries: list[Entry] = []
     pending: Pending | None = None
     stopped: bool = False
@@ -103,15 +138,14 @@ def read_log(folder: Path) -> WatchLog | None:
     """None where nothing was watched yet. Raises RunError: damaged, or of another version."""
     path = folder / FILE
     try:
-        return WatchLog.model_validate(json.loads(path.read_bytes()))
+        return WatchLog.model_validate(parse_json(path.read_bytes()))
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "content"
-        raise RunError(f"{path}: {where}: {first['msg']}; give another --out to watch from the beginning") from error
+        fault = first_fault(error)
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); give another --out to watch from the beginning") from error
+        fault = f"cannot be read ({one_line(error, 200)})"
+    raise RunError(f"{path}: {fault}; give another --out to watch from the beginning")
 
 
 def open_log(base: Run, out: Path, gate: GateOptions) -> WatchLog:

@@ -13,23 +13,36 @@ from typing import Annotated, Any, Literal, NotRequired, cast
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from micebench.errors import one_line
+
 STRICT = ConfigDict(extra="forbid", strict=True)
 _SHOWN = 60  # characters of a wrong value in a message
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHOWN
 
 
-def _finite(value: Any) -> Any:
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number that a float can hold; true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 2**1000 if isinstance(value, int) else math.isfinite(value)
+
+
+def _finite(usage: Any) -> Any:
     """Raises ValueError: a number, at any depth, that no float can hold."""
+    _check_numbers(usage)
+    return usage
+
+
+def _check_numbers(value: Any) -> None:
     if isinstance(value, Mapping):
         for held in cast(Mapping[str, Any], value).values():
-            _finite(held)
+            _check_numbers(held)
     elif isinstance(value, list):
         for held in cast(list[Any], value):
-            _finite(held)
-    elif isinstance(value, int | float) and not (abs(value) < 2**1000 and math.isfinite(value)):
+            _check_numbers(held)
+    elif isinstance(value, int | float) and not isinstance(value, bool) and not is_finite(value):
         raise ValueError("a number is not finite")
-    return value
 
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{1,64}$")]
@@ -173,6 +186,14 @@ def check_session(line: Any) -> None:
     _check(_SESSION, line)
 
 
+def first_fault(error: ValidationError) -> str:
+    """The first thing that is wrong, in one line: field, what is expected, and what was found."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = one_line(".".join(map(str, first["loc"])), 80)
+    found = f", found {shown(first['input'])}" if first["type"] not in ("missing", "extra_forbidden") else ""
+    return f"{field}: {first['msg']}{found}".removeprefix(": ")
+
+
 def shown(value: Any) -> str:
     """A wrong value, shortened to one line."""
     return _SHORT.repr(value)[:_SHOWN]
@@ -182,10 +203,7 @@ def _check(form: TypeAdapter[Any], line: Any) -> None:
     try:
         form.validate_python(line)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        field = ".".join(map(str, first["loc"]))
-        found = "" if first["type"] in ("missing", "extra_forbidden") else f", found {shown(first['input'])}"
-        raise ValueError(f"{field[:80]}: {first['msg']}{found}".removeprefix(": ")) from error
+        raise ValueError(first_fault(error)) from error
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

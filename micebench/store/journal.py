@@ -3,12 +3,12 @@
 import codecs
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import FileIO
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from micebench.errors import RunError, one_line, remedy
 
@@ -91,7 +91,7 @@ def _complete_length(file: FileIO) -> int:
     return 0
 
 
-def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_journal(path: Path, if_damaged: str = REDO) -> Iterator[tuple[int, dict[str, Any]]]:
     """(byte offset, record) of each complete line, streamed. A missing file has no lines.
 
     A torn last line is not a line yet and is left out; anything else that is no JSON object is an error.
@@ -105,7 +105,7 @@ def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
                     return
-                yield offset, parse_line(line, path, number)
+                yield offset, parse_line(line, path, number, if_damaged)
                 offset += len(line)
     except FileNotFoundError:
         return
@@ -113,29 +113,35 @@ def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise RunError(f"{path}: cannot be read ({error.strerror or error}); {remedy(error)}") from error
 
 
-def parse_line(line: bytes, path: Path, number: int | None = None) -> dict[str, Any]:
+def parse_line(line: bytes, path: Path, number: int | None = None, if_damaged: str = REDO) -> dict[str, Any]:
     """One journal line as a dict. Raises RunError naming file and line (`number`; None: unknown).
 
     A name that comes twice, or NaN and Infinity, are damage too: JSON has no such thing.
     """
     try:
-        text = line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogatepass")
-        record = _DECODER.decode(text) if text[:1] != "{" else _object(text)
-    except RecursionError:
-        fault = "nested too deeply"
+        record = parse_json(line)
     except ValueError as error:
-        fault = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        fault = str(error)
     else:
         if isinstance(record, dict):
             return record  # pyright: ignore[reportUnknownVariableType]
         fault = "no JSON object"
-    raise damaged(path, number, "journal line", fault)
+    raise damaged(path, number, "journal line", fault, if_damaged)
 
 
-def damaged(path: Path, number: int | None, what: str, fault: object, remedy: str = REDO) -> RunError:
+def parse_json(data: bytes) -> Any:
+    """JSON as its definition says: a name that comes twice, NaN and Infinity are errors. Raises ValueError."""
+    text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogatepass")
+    try:
+        return _object(text) if text[:1] == "{" else _DECODER.decode(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def damaged(path: Path, number: int | None, what: str, fault: object, if_damaged: str = REDO) -> RunError:
     """The one line about damage: where it is, what is wrong there, and what to do."""
     where = f"{path}:{number}" if number is not None else str(path)
-    return RunError(f"{where}: damaged {what} ({one_line(fault, _SHOWN)}); {remedy}")
+    return RunError(f"{where}: damaged {what} ({one_line(fault, _SHOWN)}); {if_damaged}")
 
 
 def line_number(path: Path, offset: int) -> int:
@@ -147,10 +153,10 @@ def line_number(path: Path, offset: int) -> int:
 def _object(text: str) -> Any:
     """What `JSONDecoder.decode` gives, in two thirds of its time."""
     try:
-        record, end = _DECODER.scan_once(text, 0)
+        value, end = _scan(text, 0)
     except StopIteration:
         return _DECODER.decode(text)  # says what is wrong
-    return record if text[end:] == "\n" else _DECODER.decode(text)
+    return value if text[end:] == "\n" else _DECODER.decode(text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -166,3 +172,4 @@ def _no_number(literal: str) -> float:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number)
+_scan: Callable[[str, int], tuple[Any, int]] = cast(Any, _DECODER).scan_once

@@ -62,7 +62,7 @@ def read_labels(path: Path) -> Iterator[Label | Seen]:
     Raises:
         RunError: a damaged line, named by file and number.
     """
-    for number, (_, line) in enumerate(read_journal(path), start=1):
+    for number, (_, line) in enumerate(read_journal(path, _REMEDY), start=1):
         try:
             yield _parsed(line)
         except ValueError as error:

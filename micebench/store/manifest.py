@@ -6,12 +6,14 @@ import platform
 from datetime import UTC, datetime
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from micebench.errors import RunError
-from micebench.store.journal import write_error
+from micebench.errors import RunError, one_line, remedy
+from micebench.store.forms import Sha256, first_fault
+from micebench.store.journal import parse_json, write_error
+from micebench.verdicts import is_known_metric
 
 FORMAT = 1
 _IDENTITY = {
@@ -26,6 +28,19 @@ _IDENTITY = {
     "limit": "limit",
     "n_sessions": "number of sessions",
 }
+
+
+def _file_name(name: str) -> str:
+    if not name or name.startswith(".") or any(mark in name for mark in "/\\\0\n"):
+        raise ValueError("a name that fits into a file's name")
+    return name
+
+
+def _known(metrics: list[str]) -> list[str]:
+    unknown = [metric for metric in metrics if not is_known_metric(metric)]
+    if unknown or len(set(metrics)) < len(metrics):
+        raise ValueError(f"unknown metric {unknown[0][:40]!r}" if unknown else "a metric comes twice")
+    return metrics
 
 
 class Manifest(BaseModel):
@@ -43,32 +58,38 @@ class Manifest(BaseModel):
         created: UTC, ISO 8601.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     format: Literal[1] = FORMAT
     task: str
     task_version: int
-    task_hash: str
+    task_hash: Sha256
     task_card: dict[str, Any]
     fingerprint: str | None = None
     model: str
-    editor_hash: str
+    editor_hash: Sha256
     editor_card: dict[str, Any] | None = None
-    judge: str | None = None
-    judge_hash: str | None = None
+    judge: Annotated[str, AfterValidator(_file_name)] | None = None
+    judge_hash: Sha256 | None = None
     judge_card: dict[str, Any] | None = None
-    metrics: list[str] = Field(default_factory=list)
+    metrics: Annotated[list[str], AfterValidator(_known)] = Field(default_factory=list)
     context: Literal["last", "history", "composed"]
     seed: int
-    repeats: int
-    limit: int | None = None
-    n_sessions: int
-    turns: int
+    repeats: int = Field(ge=1, le=1_000_000)
+    limit: int | None = Field(default=None, ge=1)
+    n_sessions: int = Field(ge=0)
+    turns: int = Field(ge=1, le=0xFFFF)
     content_consistency: Literal["edival", "mice"]
-    batch: int = 1
+    batch: int = Field(default=1, ge=1)
     versions: dict[str, str] = Field(default_factory=dict)
     platform: str = ""
     created: str = ""
+
+    @model_validator(mode="after")
+    def _judge_or_none(self) -> Self:
+        if (self.judge is None) != (self.judge_hash is None) or (self.judge is None) != (not self.metrics):
+            raise ValueError("judge, judge_hash and metrics: give all of them or none")
+        return self
 
     def differences(self, wanted: "Manifest") -> list[str]:
         """``"seed is 0, not 1"`` for each part of the identity (judge apart) that differs."""
@@ -92,21 +113,22 @@ class Manifest(BaseModel):
     def load(cls, path: Path) -> "Manifest":
         """Raises RunError: missing, unreadable, or written by another version of micebench."""
         try:
-            fields = json.loads(path.read_bytes())
+            data = path.read_bytes()
         except FileNotFoundError as error:
             raise RunError(
                 f"{path.parent} is not a run (no {path.name}); make one with `micebench run --out DIR`"
             ) from error
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path}: cannot be read ({error}); restore it from a copy") from error
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read ({error.strerror or error}); {remedy(error)}") from error
         try:
-            return cls.model_validate(fields)
+            return cls.model_validate(parse_json(data))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "content"
             raise RunError(
-                f"{path}: {where}: {first['msg']}; the run was made by another version of micebench"
+                f"{path}: {first_fault(error)}; the run was made by another version of micebench, or the file is "
+                "damaged: restore it from a copy"
             ) from error
+        except ValueError as error:
+            raise RunError(f"{path}: cannot be read ({one_line(error, 200)}); restore it from a copy") from error
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:

@@ -22,7 +22,7 @@ def read_sessions(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises RunError: a damaged line, or an id that comes twice, named by file and number.
     """
     known: set[str] = set()
-    for number, (offset, line) in enumerate(read_journal(path), start=1):
+    for number, (offset, line) in enumerate(read_journal(path, _REMEDY), start=1):
         try:
             check_session(line)
             if line["id"] in known:
