@@ -23,6 +23,9 @@ def judge(
 ) -> None:
     """Judge finished edits. No edit is made again, and verdicts already given are kept.
 
+    Exit code 3: the judging yielded nothing: no value at all, or none for one
+    of the metrics.
+
     Examples:
 
       micebench judge runs/mice-mini--oracle
@@ -31,6 +34,7 @@ def judge(
     """
     from rich.console import Console
 
+    from micebench.cli.outcome import tell_unanswered
     from micebench.cli.progress import ProgressDisplay, resumable
     from micebench.engine.evaluate import judge as judge_run
 
@@ -51,3 +55,5 @@ def judge(
         from micebench.report.terminal import print_run
 
         print_run(judged, Console())
+    if tell_unanswered(judged, cards):
+        raise typer.Exit(3)

@@ -6,8 +6,6 @@ import typer
 
 from micebench.cli import options
 
-_NO_VALUE = ("unparsed", "refused", "error")
-
 
 def run(
     model: options.Model,
@@ -37,7 +35,8 @@ def run(
 
     The same command again resumes where it stopped, and retries what failed. What the model refused stays
     refused.
-    Exit code 3: finished, but some sessions failed.
+    Exit code 3: finished, but some sessions failed, or the judging yielded
+    nothing: no value at all, or none for one of the metrics.
     With `--judge none` it only edits; `micebench judge` judges later, when a judge's server has the GPU, say.
 
     Examples:
@@ -53,6 +52,7 @@ def run(
 
     from rich.console import Console
 
+    from micebench.cli.outcome import tell_unanswered
     from micebench.cli.progress import ProgressDisplay, resumable
     from micebench.engine.job import Options, make_job
     from micebench.engine.weights import ModelFiles
@@ -81,14 +81,7 @@ def run(
         from micebench.report.terminal import print_run
 
         print_run(finished, Console())
-    unanswered = 0 if job.judge is None else _without_value(finished.summary()["coverage"])
-    if unanswered:
-        found_in = "".join(f" --cards {folder}" for folder in cards or ())
-        typer.echo(
-            f"the judge gave no value for {unanswered} verdict{'s' if unanswered > 1 else ''}, see Coverage; "
-            f"`micebench judge {job.out}{found_in} --retry-failed` asks again",
-            err=True,
-        )
+    nothing = job.judge is not None and tell_unanswered(finished, cards)
     refusals, failures = finished.refusals(), finished.failures()
     if refusals:
         first = refusals[0]
@@ -105,9 +98,5 @@ def run(
             "run the same command again to retry",
             err=True,
         )
+    if failures or nothing:
         raise typer.Exit(3)
-
-
-def _without_value(coverage: dict[str, dict[str, int]]) -> int:
-    """Verdicts that could have had a value."""
-    return sum(by_status.get(status, 0) for by_status in coverage.values() for status in _NO_VALUE)

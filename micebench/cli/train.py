@@ -31,6 +31,9 @@ def train(
     keeps the best checkpoint of validation in OUT/best: a pipeline for
     `micebench run --model OUT/best`, or a LoRA for `--adapter OUT/best`.
 
+    Exit code 3: finished, but nothing was learnt (not one optimizer step), or
+    the judge answered nothing.
+
     Examples:
 
       micebench train kontext

@@ -52,7 +52,8 @@ def watch(
 
     Exit code 0: with --once, all evaluated. 1: gate failures in a row have
     stopped the watch (--on-fail and --stop-file have been served), or an error.
-    2: wrong usage. 130: interrupted.
+    2: wrong usage. 3: the judge gave not one value; the same command asks it
+    again. 130: interrupted.
 
     Examples:
 

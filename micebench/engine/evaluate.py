@@ -63,7 +63,9 @@ def evaluate(
 
     Raises:
         MicebenchError: one line that says what is wrong and what to do. A failing edit or judge call is not
-            an error but a record: see `Run.failures` and the coverage in `Run.summary`.
+            an error but a record: see `Run.failures` and `Run.unanswered`.
+        HopelessEndpoint: the judge's server gives the same error to all of the first questions. Edits are kept, and
+            the same call asks again.
     """
     options = Options(
         context=context,
@@ -80,8 +82,8 @@ def evaluate(
     return execute(make_job(task, editor, judge, options, out), progress)
 
 
-def execute(job: Job, progress: Progress | None = None) -> Run:
-    """Do all of a job that is not done yet. Errors as in `evaluate`."""
+def execute(job: Job, progress: Progress | None = None, *, retry_failed: bool = False) -> Run:
+    """Do all of a job that is not done yet. `retry_failed` as in `judge`, errors as in `evaluate`."""
     report = progress or silent
     check_resumable(job)
     sessions = job.sessions()
@@ -103,7 +105,7 @@ def execute(job: Job, progress: Progress | None = None) -> Run:
                 with log.timed("edits"):
                     edit_missing(job, run, edits, edit_tick)
             elif job.judge.concurrent and job.options.workers == 1:
-                beside = Alongside(_judging(job, job.judge, opened, report), opened.verdict_index())
+                beside = Alongside(_judging(job, job.judge, opened, report, retry_failed), opened.verdict_index())
                 with log.timed("edits"):
                     edit_missing(job, run, edits, edit_tick, beside)
                 with log.timed("verdicts"):
@@ -112,7 +114,7 @@ def execute(job: Job, progress: Progress | None = None) -> Run:
                 with log.timed("edits"):
                     edit_missing(job, run, edits, edit_tick)
                 with log.timed("verdicts"):
-                    _judging(job, job.judge, opened, report).finish()
+                    _judging(job, job.judge, opened, report, retry_failed).finish()
             if job.judge is not None:
                 with log.timed("summary"):
                     derive(run, manifest, opened.verdict_index())
@@ -120,9 +122,10 @@ def execute(job: Job, progress: Progress | None = None) -> Run:
     return opened
 
 
-def _judging(job: Job, judge: JudgeSource, opened: Run, report: Progress) -> Judging:
-    tick = partial(report, "verdicts")
-    return Judging(judge, RunDir(opened.path), opened.verdict_index(), tick, golden=job.options.golden)
+def _judging(job: Job, judge: JudgeSource, opened: Run, report: Progress, retry_failed: bool) -> Judging:
+    tick, verdicts = partial(report, "verdicts"), opened.verdict_index()
+    golden = job.options.golden
+    return Judging(judge, RunDir(opened.path), verdicts, tick, retry_failed=retry_failed, golden=golden)
 
 
 def _look_for(judge: JudgeSource, *, golden: bool) -> None:
@@ -154,7 +157,7 @@ def judge(
         golden, cards, progress: as in `evaluate`.
 
     Raises:
-        MicebenchError: no run there, unknown judge, or one of another domain.
+        MicebenchError: no run there, unknown judge, or one of another domain; `HopelessEndpoint` as in `evaluate`.
     """
     path = run.path if isinstance(run, Run) else Path(run)
     folder = RunDir(path)

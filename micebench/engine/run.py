@@ -19,6 +19,7 @@ from micebench.store.rundir import RunDir
 from micebench.store.sessionlines import parse_session
 
 if TYPE_CHECKING:
+    from micebench.engine.unanswered import Unanswered
     from micebench.metrics.table import VerdictTable
 
 C = TypeVar("C", bound=BaseModel)
@@ -115,6 +116,15 @@ class Run:
         if self._summary is None:
             self._summary = summarize_run(self.manifest, self.edit_index(), self.table())
         return self._summary
+
+    def unanswered(self) -> "Unanswered":
+        """Verdicts that could have a value and have none, counted, with the reasons.
+
+        `Unanswered.nothing` is what the command line ends with code 3 for.
+        """
+        from micebench.engine.unanswered import unanswered
+
+        return unanswered(self)
 
     def edit_index(self) -> EditIndex:
         """State of every edit (read once)."""

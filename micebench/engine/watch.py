@@ -26,7 +26,7 @@ from micebench.engine.progress import Progress, silent
 from micebench.engine.run import Run, open_run, recorded_card
 from micebench.engine.setup import JudgeSource
 from micebench.engine.watchlog import Entry, Pending, WatchLog, failures_in_a_row, open_log
-from micebench.errors import EndpointError, MicebenchError, RunError, described, one_line
+from micebench.errors import EndpointError, MicebenchError, NothingGained, RunError, described, one_line
 from micebench.store.manifest import write_atomically
 from micebench.store.rundir import RunDir
 
@@ -98,7 +98,7 @@ def watch(
 
     Raises:
         MicebenchError: no base run, one that today's cards cannot repeat, another watch in `out`, or a judge or disk
-            that no checkpoint could be evaluated with.
+            that no checkpoint could be evaluated with (`NothingGained`: a judge that gave not one value).
     """
     if not folder.is_dir():
         raise RunError(f"{folder}: no such folder; give the one that the training job writes its checkpoints into")
@@ -141,7 +141,7 @@ class _Watcher:
             self._tell(f"{_counted(len(log.entries))} evaluated before: {self._out}")
         self._let_go(except_for=log.pending)
         if log.pending is not None:
-            self._finish(log.pending)
+            self._finish(log.pending, again=True)
         new = self._stopping()
         arrivals = Arrivals(self._folder, settle=options.settle, marker=options.marker, once=options.once)
         while not new:
@@ -175,11 +175,11 @@ class _Watcher:
         self._log.save(self._out)
         return pending
 
-    def _finish(self, pending: Pending) -> None:
+    def _finish(self, pending: Pending, *, again: bool = False) -> None:
         held = self._out / _HELD / pending.label
         checkpoint = Checkpoint(pending.name, pending.kind, held / pending.name)
         self._tell(f"{pending.label}: {pending.kind}, {self._out / pending.label}")
-        entry = self._evaluated(pending, checkpoint)
+        entry = self._evaluated(pending, checkpoint, again)
         self._log.entries.append(entry)
         self._log.pending = None
         self._log.save(self._out)
@@ -193,7 +193,7 @@ class _Watcher:
             if except_for is None or place.name != except_for.label:
                 shutil.rmtree(place, ignore_errors=True)
 
-    def _evaluated(self, pending: Pending, checkpoint: Checkpoint) -> Entry:
+    def _evaluated(self, pending: Pending, checkpoint: Checkpoint, again: bool) -> Entry:
         def entry(outcome: str, reasons: Sequence[str], **found: object) -> Entry:
             return Entry.model_validate({**dict(pending), "outcome": outcome, "reasons": list(reasons), **found})
 
@@ -207,10 +207,11 @@ class _Watcher:
                 return changed
             job = self._job(checkpoint, pending.label, out)
             with self._progress() as progress:
-                run = execute(job, progress)
+                run = execute(job, progress, retry_failed=again)
+            self._check_judged(pending, run)
             if checkpoint.look().signature != pending.held:
                 return changed
-        except (EndpointError, RunError):  # judge, disk, or the run's folder
+        except (EndpointError, NothingGained, RunError):  # judge, disk, or the run's folder
             raise
         except Exception as error:  # anything can be wrong with a file that another program has written
             if _edited(out):
@@ -224,6 +225,14 @@ class _Watcher:
         reasons = [*decision.reasons, *_failed_edits(run)]
         value = run.summary()["metrics"].get(self._log.metric, {}).get(self._log.turn)
         return entry(decision.outcome, reasons, cell=decision.cell, value=value)
+
+    def _check_judged(self, pending: Pending, run: Run) -> None:
+        """Raises NothingGained if the judge gave not one value: no fault of the checkpoint's, which stays pending."""
+        found = run.unanswered()
+        if found.missing and not found.scored:
+            raise NothingGained(
+                f"{pending.label}: {found.line()}; correct the judge or its server; the same command then asks again"
+            )
 
     def _job(self, checkpoint: Checkpoint, label: str, out: Path) -> Job:
         manifest, options = self._base.manifest, self._options

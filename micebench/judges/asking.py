@@ -23,6 +23,7 @@ from typing import Any
 from micebench.errors import EndpointError, described
 from micebench.judges.callers import Callers
 from micebench.judges.components.base import Ask, Components, Detect, Embed, Failure, Read, Reply, Request
+from micebench.judges.streak import Streak
 from micebench.verdicts import Status, Verdict
 
 Asked = Request | tuple[Request, ...]
@@ -77,10 +78,12 @@ def answer_each(
         (position of the group, what `answer` returns for it), each as soon as it is done.
 
     Raises:
-        EndpointError: a server turns away every call, so that going on would make nothing but failures.
+        EndpointError: a server turns away every call, or gives one error to all of the first questions
+            (`Streak`), so that going on would make nothing but failures. Those errors are not yielded.
     """
     coming = enumerate(groups)
     walks: dict[int, list[_Walk]] = {}
+    finished: list[tuple[int, list[list[Verdict]]]] = []  # held back while all of it is one error
     # Room is filled by the quarter, so that local models still see batches once the first groups are through.
     quarter = max(1, ahead // 4)
     with _Desk(components) as desk:
@@ -91,10 +94,14 @@ def answer_each(
                     for walk in walks[number]:
                         _advance(walk, desk, None)
             if not walks:
+                yield from finished
                 return
             for number in [number for number, group in walks.items() if all(walk.done for walk in group)]:
                 desk.forget(number)
-                yield number, [_told(walk) for walk in walks.pop(number)]
+                finished.append((number, [_told(walk) for walk in walks.pop(number)]))
+            if not desk.streak.open:
+                yield from finished
+                finished.clear()
             for waiting, result in desk.collect():
                 for walk in waiting:
                     _advance(walk, desk, result)
@@ -192,6 +199,7 @@ class _Desk:
         self._waiting: dict[Key, list[_Walk]] = defaultdict(list)
         self._local: dict[type[Request], dict[Key, Request]] = defaultdict(dict)
         self._ready: list[tuple[list[_Walk], Any]] = []
+        self.streak = Streak()
         self._remote: Callers[Key, Ask, Any] | None = None
         if components.vlm is not None:
             self._remote = Callers(partial(_guarded, components.vlm.ask), components.vlm.concurrency)
@@ -237,6 +245,8 @@ class _Desk:
         local = any(self._local.values())
         done = self._remote.collect(wait=not local) if self._remote is not None else []
         if done or not local:
+            for key, result in done:
+                self.streak.take(result, {walk.group for walk in self._waiting[key]})
             return [self._settle(key, result) for key, result in done]
         kind = max(self._local, key=lambda name: len(self._local[name]))
         requests = self._local.pop(kind)

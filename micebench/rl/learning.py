@@ -1,5 +1,6 @@
 """One pass over an iteration's lessons: forward passes, gradients over all processes, optimizer steps."""
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Protocol
@@ -85,12 +86,16 @@ class Learner:
                     accelerator.backward(losses.sum() * share)
                 if batch.counts:
                     said.append({"loss": losses.detach().mean().item(), **numbers})
-            norm = accelerator.clip_grad_norm_(self._policy.parameters(), self._part.clip_norm)
+            norm = float(accelerator.clip_grad_norm_(self._policy.parameters(), self._part.clip_norm) or 0.0)
+            if not math.isfinite(norm) and accelerator.scaler is None:  # the step would make every weight NaN
+                raise RunError(
+                    f"iteration {iteration + 1}: the gradient is {norm}; lower learn.lr, with another --out"
+                )
             self.optimizer.step()
             self.optimizer.zero_grad()
             self.schedule.step()
             self.ema.step(self._policy.parameters())
-            said.append({"gradient_norm": float(norm or 0.0)})
+            said.append({"gradient_norm": norm})
         return {**_means(said), "lr": float(self.schedule.get_last_lr()[0])}
 
     def _batches(

@@ -21,8 +21,8 @@ from torch import Tensor
 from micebench.cards import EditorCard, TaskCard
 from micebench.engine.setup import judge_source
 from micebench.engine.weights import NO_FILES, ModelFiles
-from micebench.errors import MicebenchError, RunError
-from micebench.rl.advantages import advantages
+from micebench.errors import MicebenchError, NothingGained, RunError
+from micebench.rl.advantages import Advantages, advantages
 from micebench.rl.grpo import Grpo
 from micebench.rl.learning import Learner, Method
 from micebench.rl.lessons import choose
@@ -67,6 +67,7 @@ def train_rl(
     Raises:
         MicebenchError: what is wrong with recipe, card or data, in one line; `RewardOutage` if the judge fails too
             often. The same call goes on from the last checkpoint.
+        NothingGained: not one optimizer step was made in the whole training.
     """
     accelerator = join_processes(recipe, work, device)
     task = load_task_card(recipe.task)
@@ -112,11 +113,22 @@ def train_rl(
         write_report(recipe, work, readings)
     kept = selection.result()
     accelerator.end_training()
+    if not learner.steps:
+        raise NothingGained(
+            f"nothing was learnt in {recipe.iterations} iterations: {iterate.idle or 'no edit had an advantage'}; "
+            f"{kept} holds the weights of the start"
+        )
     return kept
 
 
 class Iteration:
-    """One round: roll out, judge, learn."""
+    """One round: roll out, judge, learn.
+
+    Attributes:
+        idle: why the last iteration taught nothing; "" if it did teach something.
+    """
+
+    idle = ""
 
     def __init__(
         self,
@@ -158,6 +170,7 @@ class Iteration:
             positives_only=self._method.positives_only,
             seed=f"{recipe.seed}/{iteration}",
         )
+        self.idle = "" if lessons else _why_idle(found, edited, recipe.learn.min_advantage)
         with clock("learning"):
             learnt = self._learner.learn(lessons, rollouts, first, found.values, iteration)
             self._method.after_iteration(self._policy, self._learner.steps)
@@ -207,6 +220,22 @@ class Iteration:
         values = {name: gathered(table.values[name], torch.nan) for name in sorted(table.values)}
         masks = (gathered(mask.to(torch.uint8), 0).bool() for mask in (table.failed, edited))
         return values, next(masks), next(masks)
+
+
+def _why_idle(found: Advantages, edited: Tensor, least: float) -> str:
+    """Why not one edit of an iteration is learnt from, with the remedy."""
+    if not edited.any():
+        return "no edit came about; see the reasons above"
+    usable = found.used & edited
+    if not usable.any():
+        return "no edit has a reward that it could be compared by; check the judge and advantages.weights"
+    largest = found.values[usable].abs().max().item()
+    if not largest:
+        return (
+            "all rollouts of a session have equal rewards; take sessions of which some rollouts succeed and some "
+            "fail, another judge, or a larger rollout.group"
+        )
+    return f"the largest advantage is {largest:.2g}, learn.min_advantage {least:.2g}, or only losses were left"
 
 
 def _method(recipe: RlRecipe) -> Method:

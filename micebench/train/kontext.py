@@ -21,6 +21,7 @@ from diffusers import AutoencoderKL
 from diffusers.training_utils import EMAModel
 
 from micebench.cards import EditorCard, load_card
+from micebench.errors import NothingGained, RunError
 from micebench.train.autoencoder import train_autoencoder
 from micebench.train.components import (
     Editor,
@@ -45,7 +46,7 @@ def train_kontext(recipe: Recipe, work: Path, show: Log | None = None, device: s
         device: "cpu" keeps a machine's GPU out of it; None takes what accelerate finds.
 
     Raises:
-        RunError: `work` belongs to another recipe.
+        RunError: `work` belongs to another recipe, or a gradient is not finite.
     """
     accelerator = accelerator_for(work, "bf16", device)
     claim(work, recipe)
@@ -93,6 +94,8 @@ def _train_flow(
     checkpoint = work / "checkpoint"
     load_checkpoint(accelerator, checkpoint)
     data = Batches(recipe.seed, recipe.rounds, recipe.context)
+    if not len(data):
+        raise NothingGained("the recipe asks for no step, so that nothing is learnt; give flow.steps")
     for step, batch in enumerate(batches(data, progress.step), start=progress.step):
         part, in_round = round_of(recipe.rounds, step)
         ema.decay = part.ema
@@ -104,13 +107,15 @@ def _train_flow(
             group["lr"] = part.lr * learning_rate_share(part, in_round)
         loss = _loss(part, recipe.text, accelerator, autoencoder, editor, batch)
         accelerator.backward(loss)
-        norm = accelerator.clip_grad_norm_(editor.parameters(), part.clip_norm)
+        norm = float(accelerator.clip_grad_norm_(editor.parameters(), part.clip_norm) or 0.0)
+        if not math.isfinite(norm):  # the step would make every weight NaN
+            raise RunError(f"step {step}: the gradient is {norm}; lower flow.lr, with another --out")
         optimizer.step()
         optimizer.zero_grad()
         ema.step(plain.parameters())
         progress.step = step + 1
         if step % 20 == 0:
-            log(step, {"flow/loss": loss.item(), "flow/gradient_norm": float(norm or 0.0)})
+            log(step, {"flow/loss": loss.item(), "flow/gradient_norm": norm})
         if progress.step % recipe.validation.every == 0 or progress.step == len(data):
             log(progress.step, validate(build_pipeline(autoencoder, _averaged(plain, ema), recipe.text), recipe))
         if progress.step % recipe.checkpoint_every == 0 or progress.step == len(data):

@@ -1,0 +1,24 @@
+"""What a judging left without a value, told on stderr."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from micebench.engine.run import Run
+
+
+def tell_unanswered(run: "Run", cards: Sequence[Path] | None) -> bool:
+    """Say how many verdicts have no value, and why; returns whether the judging yielded nothing."""
+    import typer
+
+    from micebench.report.text import visible
+
+    found = run.unanswered()
+    line = found.line()
+    if line and found.missing:
+        given = "".join(f" --cards {folder}" for folder in cards or ())
+        line = f"{line}; see Coverage; `micebench judge {run.path}{given} --retry-failed` asks again"
+    if line:
+        typer.echo(visible(line), err=True)
+    return found.nothing
