@@ -100,3 +100,17 @@ def test_help_shows_how_it_is_used(train) -> None:
     assert "micebench train kontext" in out
     assert "micebench train mt-editflow-nft --model kontext --out training/rl" in out
     assert "accelerate launch -m micebench train" in out
+
+
+def test_a_training_that_learns_nothing_ends_with_code_3(train, tmp_path: Path) -> None:
+    """Random weights follow no instruction: IF is 0 in all rollouts, and no group has any spread."""
+    card = tiny_editor(tmp_path / "tiny-weights", steps=2)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(card.model_dump(mode="json", exclude_defaults=True)))
+    recipe = tiny_rl(model="tiny.yaml", iterations=1, advantages={"weights": {"IF": 1.0}})
+    (tmp_path / "rl.yaml").write_text(yaml.safe_dump(json.loads(recipe.model_dump_json(exclude_defaults=True))))
+    for _ in range(2):
+        code, _, err = train("rl.yaml", "--device", "cpu", "-o", "work")
+        assert code == 3, err
+        assert "nothing was learnt in 1 iterations" in err
+        assert "work/best" in err
+    assert (tmp_path / "work" / "best").is_dir()
