@@ -1,8 +1,13 @@
 """The command line: one file per verb; heavy imports live inside the verbs."""
 
+import errno
+import os
 import sys
+from contextlib import suppress
 
 import typer
+
+_UNWRITABLE = {errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF, errno.ECONNRESET}
 
 
 def build_app() -> typer.Typer:
@@ -76,15 +81,56 @@ def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 def main() -> None:
-    """Entry point: an error a user can mend is one line on stderr, never a traceback."""
+    """Entry point: an error that a user can fix is one line on stderr, never a traceback."""
+    sys.unraisablehook = _interrupt_again
+    sys.exit(_written(_run()))
+
+
+def _run() -> int | str | None:
+    """Run the command; its exit code."""
     from micebench.errors import MicebenchError
 
-    sys.unraisablehook = _interrupt_again
     try:
         build_app()()
+    except SystemExit as end:
+        return end.code
     except MicebenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _complain(f"error: {error}")
+        return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to resume", file=sys.stderr)
-        sys.exit(130)
+        _complain("interrupted; run the same command again to resume")
+        return 130
+    except OSError as error:
+        if error.filename is not None or error.errno not in _UNWRITABLE:
+            raise
+        return _lost(error)
+    return 0
+
+
+def _written(code: int | str | None) -> int | str | None:
+    """The exit code, once standard output has been written to its end; 1 if it cannot be."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        return _lost(error)
+    return code
+
+
+def _lost(error: OSError) -> int:
+    """Standard output takes no more. A reader that has gone (``| head``) needs no words."""
+    from micebench.errors import remedy
+
+    if error.errno != errno.EPIPE:
+        _complain(f"error: standard output cannot be written: {error.strerror or error}; {remedy(error)}")
+    for stream in (sys.stdout, sys.stderr):
+        try:  # what is still buffered would raise again when Python ends
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return 1
+
+
+def _complain(line: str) -> None:
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

@@ -1,9 +1,12 @@
 """``micebench report``: a run as people read it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from micebench.engine.run import Run
 
 
 def report(
@@ -12,7 +15,12 @@ def report(
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print every table as CSV, unrounded, and nothing else.")
     ] = False,
-    html: Annotated[bool, typer.Option("--html/--no-html", help="Write RUN/report/index.html.")] = True,
+    html: Annotated[
+        bool | None,
+        typer.Option(
+            "--html/--no-html", help="Write RUN/report/index.html.", show_default="not with --json and --csv"
+        ),
+    ] = None,
 ) -> None:
     """Print the tables of a run and write its HTML report.
 
@@ -20,31 +28,41 @@ def report(
 
       micebench report runs/oracle
 
-      micebench report runs/oracle --csv --no-html > oracle.csv
+      micebench report runs/oracle --csv > oracle.csv
     """
     if as_csv and as_json:
         raise typer.BadParameter("give one of --json and --csv")
     from micebench.engine.run import open_run
+    from micebench.errors import RunError
 
     opened = open_run(run)
-    if html:
+    fault: RunError | None = None
+    if html or (html is None and not (as_csv or as_json)):
         from micebench.report.html import write_report
 
-        write_report(opened)
+        try:
+            write_report(opened)
+        except RunError as error:  # a run in a folder that cannot be written is readable all the same
+            fault = error
+    _print(opened, as_csv=as_csv, as_json=as_json)
+    if fault is not None:
+        raise fault
+
+
+def _print(run: "Run", *, as_csv: bool, as_json: bool) -> None:
     if as_csv:
         import sys
 
         from micebench.report.as_csv import write_csv
 
-        write_csv(opened, sys.stdout)
-        return
-    if as_json:
+        write_csv(run, sys.stdout)
+    elif as_json:
         import json
 
-        typer.echo(json.dumps(opened.summary(), indent=2, ensure_ascii=False))
-        return
-    from rich.console import Console
+        typer.echo(json.dumps(run.summary(), indent=2, ensure_ascii=False))
+    else:
+        from rich.console import Console
 
-    from micebench.report.terminal import print_run
+        from micebench.report.terminal import print_run
 
-    print_run(opened, Console())
+        print_run(run, Console())

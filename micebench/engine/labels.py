@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from micebench.cells import plain
 from micebench.errors import DataError
 
 _YES = {"pass": 1.0, "yes": 1.0, "true": 1.0, "fail": 0.0, "no": 0.0, "false": 0.0}
@@ -60,7 +61,10 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if path.suffix == ".csv":
         reader = csv.DictReader(text.splitlines())
         for row in reader:
-            yield reader.line_num, row
+            yield (
+                reader.line_num,
+                {name: plain(cell) if isinstance(cell, str) else cell for name, cell in row.items()},
+            )
         return
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
+from micebench.cells import inert
 from micebench.report import tables
 from micebench.report.edival import edival_tables
 from micebench.report.tables import Table
@@ -26,7 +27,8 @@ def write_csv(run: "Run", file: TextIO) -> None:
         for row in table.rows:
             for column, cell in zip(table.columns, row.cells, strict=True):
                 numbers = (getattr(cell, name) for name in NUMBERS)
-                writer.writerow((table.key, row.group, row.label, column, *map(_written, numbers)))
+                names = map(inert, (table.key, row.group, row.label, column))
+                writer.writerow((*names, *map(_written, numbers)))
 
 
 def _tables(run: "Run") -> Iterator[Table]:

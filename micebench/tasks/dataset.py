@@ -1,17 +1,15 @@
 """Sessions in an Arrow file, memory-mapped as a `datasets.Dataset`, and back."""
 
-import atexit
 import errno
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from micebench.errors import DataError
+from micebench.errors import DataError, remedy
+from micebench.scratch import scratch_folder
 from micebench.sessions import Session, features, from_row, to_row
 
 if TYPE_CHECKING:
@@ -32,14 +30,15 @@ def build_dataset(sessions: Iterable[Session]) -> "Dataset":
     from datasets import Dataset, DatasetInfo
     from datasets.table import MemoryMappedTable
 
-    handle, name = tempfile.mkstemp(suffix=".arrow", dir=_scratch(os.getpid()))
+    handle, name = tempfile.mkstemp(suffix=".arrow", dir=scratch_folder())
     try:
         with os.fdopen(handle, "wb") as file:
             _write(sessions, file)
     except BaseException as error:
         os.unlink(name)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(f"{name}: {error.strerror}; set TMPDIR to a folder with room for the sessions") from error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            way = f"{remedy(error)}, or set TMPDIR to a folder with room for the sessions"
+            raise DataError(f"{name}: {error.strerror}; {way}") from error
         raise
     table = MemoryMappedTable.from_file(name)
     return Dataset(table, info=DatasetInfo(features=features()), fingerprint=_file_hash(Path(name))[:16])
@@ -98,15 +97,3 @@ def _weight(session: Session) -> int:
 def _file_hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@cache
-def _scratch(pid: int) -> str:
-    folder = tempfile.mkdtemp(prefix="micebench-")
-
-    def remove() -> None:
-        if os.getpid() == pid:  # a forked child must not take its parent's datasets away
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return folder

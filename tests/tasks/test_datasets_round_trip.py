@@ -107,7 +107,7 @@ def test_the_same_files_give_the_same_dataset(tmp_path: Path) -> None:
 def test_a_failed_load_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from micebench.tasks import dataset as module
 
-    monkeypatch.setattr(module, "_scratch", lambda pid: str(tmp_path))
+    monkeypatch.setattr(module, "scratch_folder", lambda: tmp_path)
 
     def broken() -> Iterator[Session]:
         yield full_session()
@@ -123,7 +123,7 @@ def test_a_full_disk_is_one_line_and_other_errors_stay_what_they_are(
 ) -> None:
     from micebench.tasks import dataset as module
 
-    monkeypatch.setattr(module, "_scratch", lambda pid: str(tmp_path))
+    monkeypatch.setattr(module, "scratch_folder", lambda: tmp_path)
 
     def failing(number: int) -> Iterator[Session]:
         yield full_session()

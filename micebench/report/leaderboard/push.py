@@ -1,11 +1,11 @@
 """Publishing a site on the hub: a static Space, or the files in a dataset repository."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from micebench.errors import DataError, EndpointError, MicebenchError, described
 from micebench.report.leaderboard.site import LISTING, parse_listing, site_files
+from micebench.scratch import temporary_folder
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -68,7 +68,7 @@ def _pushed_before(api: "HfApi", repo: str, kind: RepoType) -> tuple[str, ...]:
     """Files of an earlier push, by the listing that lies in the repository; none where it has no listing."""
     from huggingface_hub.errors import EntryNotFoundError
 
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         try:
             path = api.hf_hub_download(repo, LISTING, repo_type=kind, local_dir=folder)
         except EntryNotFoundError:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from micebench.cells import inert
 from micebench.engine.people import labels_of, reviewers
 from micebench.engine.run import Run
 from micebench.errors import DataError
@@ -74,7 +75,7 @@ def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
     file = io.StringIO()
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: "" if row[name] is None else row[name] for name in COLUMNS} for row in rows)
+    writer.writerows({name: "" if row[name] is None else inert(row[name]) for name in COLUMNS} for row in rows)
     return file.getvalue().encode("utf-8", "replace")
 
 

@@ -1,7 +1,6 @@
 """`verify_bundle`: what a bundle says, checked against the task, the judge and itself."""
 
 import secrets
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +19,7 @@ from micebench.report.submission.rejudge import check_rejudged, is_exact, rejudg
 from micebench.report.submission.sampling import EDITED_SHARE, detection_probability, drawn
 from micebench.report.submission.sessions import check_sessions
 from micebench.report.text import visible
+from micebench.scratch import temporary_folder
 from micebench.sessions import Session
 
 Outcome = Literal["passed", "skipped", "failed"]
@@ -115,8 +115,8 @@ def verify_bundle(
         passed = [Check(name, "passed", "") for name in NAMES[:at]]
         failed = Check(error.check, "failed", visible(error, 600))
         return Verification(path, None, (*passed, failed, *_unreached(NAMES[at + 1 :], error.check)))
-    with tempfile.TemporaryDirectory(prefix="micebench-") as folder:
-        return _Verifying(bundle, data, sample, seed, results, cards, Path(folder)).run()
+    with temporary_folder() as folder:
+        return _Verifying(bundle, data, sample, seed, results, cards, folder).run()
 
 
 class _Verifying:
