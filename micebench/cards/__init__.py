@@ -11,7 +11,7 @@ from micebench.cards.load import (
     yaml_fields,
 )
 from micebench.cards.recipes import recipe_fields, recipe_path
-from micebench.cards.resolve import resolve
+from micebench.cards.resolve import failure_of, made, resolve
 from micebench.cards.schema import AdapterSource, Card, DataSource, EditorCard, JudgeCard, TaskCard
 
 __all__ = [
@@ -24,9 +24,11 @@ __all__ = [
     "TaskCard",
     "card_hash",
     "check_fields",
+    "failure_of",
     "find_cards",
     "find_recipes",
     "load_card",
+    "made",
     "read_yaml",
     "recipe_fields",
     "recipe_path",
