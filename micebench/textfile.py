@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from micebench.errors import DataError, MicebenchError
+from micebench.errors import DataError, MicebenchError, one_line
 
+MAX_NAME_BYTES = 255
+"""Of one part of a path, on every file system in use."""
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -53,6 +55,32 @@ def read_text(path: Path, most: int, error: type[MicebenchError] = DataError) ->
         return decoded(data)
     except UnicodeError as fault:
         raise error(f"{path}: {fault}") from fault
+
+
+def check_name(path: Path, option: str, error: type[MicebenchError]) -> None:
+    """Raises `error`, naming `option`, for a path that no file can have, or that is not UTF-8 as reports need it."""
+    try:
+        longest = max((len(part.encode()) for part in path.parts), default=0)
+    except UnicodeError as fault:
+        raise error(f"{option} {str(path)!r}: the name is not UTF-8; give another") from fault
+    if longest > MAX_NAME_BYTES:
+        raise error(
+            f"{option} {one_line(path, 60)}...: a name of {longest} bytes, at most {MAX_NAME_BYTES} are possible"
+        )
+    if "\0" in str(path):
+        raise error(f"{option} {str(path)!r}: a name holds no null character")
+
+
+def check_writable(folder: Path, option: str, error: type[MicebenchError]) -> None:
+    """Raises `error`, naming `option`, if nothing could be written to a folder, there already or not; makes nothing."""
+    check_name(folder, option, error)
+    place = Path(os.path.abspath(folder))
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not os.path.isdir(place):
+        raise error(f"{option} {folder}: {place} is not a folder; give another")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise error(f"{option} {folder}: no permission to write to {place}; give another")
 
 
 def decoded(data: bytes) -> str:

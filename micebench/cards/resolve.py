@@ -81,7 +81,9 @@ def _place(error: BaseException, module: str) -> str:
     """`` at file:line``: the last line of the module that was at work, else of any; "" if there is none."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" at {error.filename}:{error.lineno or 1}"
-    frames = [(frame.f_code.co_filename, line, frame.f_globals) for frame, line in traceback.walk_tb(error.__traceback__)]
+    frames = [
+        (frame.f_code.co_filename, line, frame.f_globals) for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
     frames = [entry for entry in frames if not entry[0].startswith("<frozen") and Path(entry[0]) not in _OURS]
     own = [entry for entry in frames if entry[2].get("__name__") == module]
     for file, line, _ in (own or frames)[-1:]:

@@ -123,7 +123,9 @@ class _Loader(yaml.SafeLoader):
     def whole_number(self, node: ScalarNode) -> int:
         written = self.construct_scalar(node)
         if _OCTAL.fullmatch(written):
-            raise _fault(f"{one_line(written, 40)} may be octal or decimal; leave the leading zero out, or quote it", node)
+            raise _fault(
+                f"{one_line(written, 40)} may be octal or decimal; leave the leading zero out, or quote it", node
+            )
         try:
             value = self.construct_yaml_int(node)  # type: ignore[no-untyped-call]
         except ValueError as error:

@@ -1,8 +1,14 @@
 """The command line: one file per verb; heavy imports live inside the verbs."""
 
+import errno
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
+
+_PATH_ERRORS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+"""Of a path that the user gave; other failures of the system are ours to explain."""
 
 
 def build_app() -> typer.Typer:
@@ -76,15 +82,35 @@ def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 def main() -> None:
-    """Entry point: an error a user can mend is one line on stderr, never a traceback."""
+    """Entry point: an error the user can fix is one line on stderr, never a traceback."""
     from micebench.errors import MicebenchError
 
     sys.unraisablehook = _interrupt_again
+    with suppress(AttributeError):  # a stream that is no text file
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         build_app()()
     except MicebenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in _PATH_ERRORS or error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to resume", file=sys.stderr)
-        sys.exit(130)
+        _interrupted()
+    except SystemExit as end:
+        if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):  # typer ends without a word
+            _interrupted()
+        raise
+
+
+def _fail(reason: str) -> NoReturn:
+    from micebench.report.text import visible
+
+    print(f"error: {visible(reason)}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _interrupted() -> NoReturn:
+    print("interrupted; run the same command again to resume", file=sys.stderr)
+    sys.exit(130)

@@ -22,6 +22,7 @@ from micebench.judges.base import Judge
 from micebench.store.manifest import Manifest, versions
 from micebench.store.rundir import Log, RunDir, write_manifest
 from micebench.tasks.dataset import iter_sessions
+from micebench.textfile import check_writable
 
 
 def evaluate(
@@ -84,6 +85,7 @@ def execute(job: Job, progress: Progress | None = None) -> Run:
     """Do all of a job that is not done yet. Errors as in `evaluate`."""
     report = progress or silent
     check_resumable(job)
+    check_writable(job.out, "--out", RunError)
     sessions = job.sessions()
     run = RunDir(job.out)
     with run.lock():

@@ -15,6 +15,7 @@ from micebench.errors import CardError, RunError
 from micebench.judges.base import Judge
 from micebench.store.manifest import Manifest, now, versions
 from micebench.store.rundir import RunDir
+from micebench.textfile import check_name
 from micebench.verdicts import earlier_following
 
 if TYPE_CHECKING:
@@ -149,7 +150,9 @@ def make_job(
     card = task if isinstance(task, TaskCard) else load_card(TaskCard, task, options.cards)
     chosen = editor_source(editor, card, options.cards, options.context, options.files)
     scorer = None if judge == NO_JUDGE else judge_source(judge, card, options.cards)
-    return Job(card, chosen, scorer, options, Path(out) if out else _default_out(card, chosen, options))
+    folder = Path(out) if out else _default_out(card, chosen, options)
+    check_name(folder, "--out", CardError)
+    return Job(card, chosen, scorer, options, folder)
 
 
 def _default_out(task: TaskCard, editor: EditorSource, options: Options) -> Path:

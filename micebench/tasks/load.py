@@ -187,7 +187,9 @@ def _checked(card: TaskCard, sessions: Iterable[Session]) -> Iterator[Session]:
         if not isinstance(session.id, str) or not session.id.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise DataError(f"{where}: the session's id is {session.id!r}; give a text that names it")
         if len(session.id) > LONGEST_ID:
-            raise DataError(f"{where}: the session's id has {len(session.id)} characters, at most {LONGEST_ID} are read")
+            raise DataError(
+                f"{where}: the session's id has {len(session.id)} characters, at most {LONGEST_ID} are read"
+            )
         if session.id in seen:
             raise DataError(f"{where}: id {session.id!r} is already used at {seen[session.id]}; ids name one session")
         seen[session.id] = where
