@@ -63,7 +63,7 @@ def parse_json(text: str, *, allow_nan: bool = False) -> Any:
 
 
 def check_text(value: Any) -> None:
-    """Raises JsonFault if a text somewhere in `value` (lists, tuples, sets and dicts of any depth) holds half a pair."""
+    """Raises JsonFault if a text in `value`, at any depth of lists, tuples, sets and dicts, holds half a pair."""
     pending = [value]
     while pending:
         item = pending.pop()
@@ -80,7 +80,7 @@ def check_text(value: Any) -> None:
 
 
 def json_lines(path: Path, *, allow_nan: bool = False) -> Iterator[tuple[int, Any]]:
-    """(line number from 1, value) for every line of a JSONL file that is not blank; a `JsonFault` is its line's value.
+    """(line number from 1, value) of every line of a JSONL file that is not blank; a bad line has a `JsonFault`.
 
     A byte order mark and all three kinds of line end are accepted.
 

@@ -72,7 +72,7 @@ def check_name(path: Path, option: str, error: type[MicebenchError]) -> None:
 
 
 def check_writable(folder: Path, option: str, error: type[MicebenchError]) -> None:
-    """Raises `error`, naming `option`, if nothing could be written to a folder, there already or not; makes nothing."""
+    """Raises `error`, naming `option`, if nothing could be written to a folder, there or not; makes nothing."""
     check_name(folder, option, error)
     place = Path(os.path.abspath(folder))
     while not os.path.lexists(place) and place != place.parent:

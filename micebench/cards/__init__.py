@@ -1,5 +1,6 @@
 """Cards: small YAML files that describe a task, a judge or an editor."""
 
+from micebench.cards.commands import command, judge_command
 from micebench.cards.load import (
     CardFolders,
     card_hash,
@@ -24,9 +25,11 @@ __all__ = [
     "TaskCard",
     "card_hash",
     "check_fields",
+    "command",
     "failure_of",
     "find_cards",
     "find_recipes",
+    "judge_command",
     "load_card",
     "made",
     "read_yaml",

@@ -7,6 +7,9 @@ from typing import Any, cast
 from micebench.cards.load import find_recipes, yaml_fields
 from micebench.errors import CardError, nearest, one_line
 
+ID_PATTERN = r"^[^\W_][^\x00-\x1f\x7f/\\]*$"
+"""A recipe's id, which becomes a folder's name: starts with a letter or a digit, holds no slash."""
+MAX_ID = 100
 _MOST_BASES = 20
 
 

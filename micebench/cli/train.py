@@ -18,9 +18,11 @@ def train(
     judge: Annotated[str | None, typer.Option(help="Judge that rewards.", show_default="the task's")] = None,
     weights: options.Weights = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the training task's release.")] = None,
-    iterations: Annotated[int | None, typer.Option(help="Iterations.", show_default="the recipe's")] = None,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Iterations.", show_default="the recipe's")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Work folder.", show_default="training/ID")] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed than the recipe's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=-(2**63), max=2**63 - 1, help="Another seed than the recipe's.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu keeps a GPU out of it.")] = None,
 ) -> None:
     """Train an editor from a recipe.
@@ -48,6 +50,7 @@ def train(
     from micebench.cards import recipe_fields, recipe_path
     from micebench.errors import CardError, needs_extra
 
+    options.import_from_here()
     path = recipe_path(recipe)
     if find_spec("tensorboard") is None:
         raise needs_extra("train", ImportError("tensorboard"))

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from micebench.cards import EditorCard, JudgeCard, TaskCard
+from micebench.cards import EditorCard, JudgeCard, TaskCard, judge_command
 from micebench.editors.base import Editor
 from micebench.engine.alongside import Alongside
 from micebench.engine.editing import anything_to_edit, edit_missing
@@ -203,7 +203,7 @@ def recorded_judge(manifest: Manifest, task: TaskCard, path: Path, cards: Sequen
                 return source
     raise RunError(
         f"{path}: judge {manifest.judge!r}, or a prompt of it, has changed since, or is not among the cards; "
-        f"to judge by today's, run `micebench judge {path} --judge {manifest.judge}`"
+        f"to judge by today's, run `{judge_command(path, manifest.judge, cards=cards)}`"
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from micebench.cards import EditorCard, JudgeCard, TaskCard, card_hash, load_card
+from micebench.cards import EditorCard, JudgeCard, TaskCard, card_hash, judge_command, load_card
 from micebench.editors.base import Editor
 from micebench.engine.edit import Protocol
 from micebench.engine.setup import EditorSource, JudgeSource, default_out, editor_source, judge_source
@@ -198,7 +198,8 @@ def _check_judge(job: Job, run: RunDir, there: Manifest) -> None:
     if (there.judge, there.judge_hash) == (asked, identity) or run.verdicts(asked, identity).exists():
         return
     what = "the judge card has changed since" if there.judge == asked else f"its judge is {there.judge!r}"
+    remedy = judge_command(job.out, job.judge.card or asked, cards=job.options.cards)
     raise RunError(
         f"{job.out} holds another run: {what}; to judge the same edits by {asked!r}, run "
-        f"`micebench judge {job.out} --judge {asked}`, or start a new run with another --out"
+        f"`{remedy}`, or start a new run with another --out"
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from micebench.cards import judge_command
 from micebench.errors import RunError
 from micebench.sessions import Session
 from micebench.store.index import EditIndex, SessionIndex, VerdictIndex
@@ -130,7 +131,7 @@ class Run:
             return self._verdicts
         manifest = self.manifest
         if manifest.judge is None or manifest.judge_hash is None:
-            raise RunError(f"{self.path}: not judged yet; run `micebench judge {self.path} --judge NAME`")
+            raise RunError(f"{self.path}: not judged yet; run `{judge_command(self.path, 'NAME')}`")
         path = self._dir.verdicts(manifest.judge, manifest.judge_hash)
         index = VerdictIndex(self.edit_index(), manifest.judge_hash, manifest.metrics, path)
         index.load()
