@@ -81,7 +81,7 @@ def run(
 
         print_run(finished, Console())
     unanswered = 0 if job.judge is None else _without_value(finished.summary()["coverage"])
-    if unanswered:
+    if unanswered and job.judge is not None:
         again = judge_command(job.out, job.judge.card or "", "--retry-failed", cards=cards or ())
         typer.echo(
             f"the judge gave no value for {unanswered} verdict{'s' if unanswered > 1 else ''}, see Coverage; "

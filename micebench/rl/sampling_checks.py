@@ -64,7 +64,7 @@ def _check_levels(recipe: RlRecipe, card: EditorCard, options: PipelineOptions, 
 
 def _levels(config: dict[str, Any], steps: int, given: Any, shift: float) -> list[float] | None:
     """The noise levels of the steps, in [0, 1]; None where this scheduler's cannot be computed alone."""
-    from diffusers import FlowMatchEulerDiscreteScheduler
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
     try:
         scheduler: Any = FlowMatchEulerDiscreteScheduler.from_config(config)
