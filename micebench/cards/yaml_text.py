@@ -46,7 +46,7 @@ def load_yaml(path: Path) -> Any:
     except ReaderError as error:
         where += f":{text.count(chr(10), 0, error.position) + 1}"
         raise CardError(f"{where}: not valid YAML (the character U+{error.character:04X} is not allowed)") from error
-    except (ValueError, KeyError) as error:  # PyYAML's own, of odd escapes and of words behind !!bool
+    except (ValueError, LookupError) as error:  # PyYAML's own, of odd escapes and of words behind !!bool
         where += f":{reader.line + 1}" if reader else ""
         raise CardError(f"{where}: not valid YAML ({one_line(error, 300)})") from error
 
@@ -128,7 +128,7 @@ class _Loader(yaml.SafeLoader):
             )
         try:
             value = self.construct_yaml_int(node)  # type: ignore[no-untyped-call]
-        except ValueError as error:
+        except (ValueError, IndexError) as error:  # PyYAML reads the first character of nothing
             raise _fault(f"{one_line(written, 40)} is no whole number of fewer than 20 digits", node) from error
         if not -(2**63) <= value < 2**64:
             raise _fault("a whole number of more than 64 bits; put it in quotes if it is text", node)
@@ -138,7 +138,7 @@ class _Loader(yaml.SafeLoader):
         written = self.construct_scalar(node)
         try:
             value = self.construct_yaml_float(node)  # type: ignore[no-untyped-call]
-        except ValueError as error:
+        except (ValueError, IndexError) as error:  # PyYAML reads the first character of nothing
             raise _fault(f"{one_line(written, 40)} is no number", node) from error
         if math.isnan(value) or (math.isinf(value) and ".inf" not in written.lower()):
             raise _fault(f"{one_line(written, 40)} is no finite number", node)

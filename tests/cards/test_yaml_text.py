@@ -49,6 +49,8 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: !!binary aGk=\n", r"tag 'binary' is not allowed"),
         ("a: !!set {x}\n", r"tag 'set' is not allowed"),
         ("a: !!bool x\n", r"card.yaml"),
+        ("a: !!int\n", r":1: .*no whole number"),
+        ("a: !!float\n", r":1: .*no number"),
         ('a: "\\U0FFFFFFF"\n', r"card.yaml:1"),
         ('a: "\\ud83d"\n', r":1: .*half a surrogate pair"),
         ("a: \x00\n", r":1: .*U\+0000 is not allowed"),
