@@ -18,11 +18,9 @@ def train(
     judge: Annotated[str | None, typer.Option(help="Judge that rewards.", show_default="the task's")] = None,
     weights: options.Weights = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the training task's release.")] = None,
-    iterations: Annotated[int | None, typer.Option(min=1, help="Iterations.", show_default="the recipe's")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Iterations.", show_default="the recipe's")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Work folder.", show_default="training/ID")] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=-(2**63), max=2**63 - 1, help="Another seed than the recipe's.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed than the recipe's.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu keeps a GPU out of it.")] = None,
 ) -> None:
     """Train an editor from a recipe.
@@ -78,12 +76,13 @@ def train(
 
 
 def _train(path: Path, seed: int | None, out: Path | None, device: str | None, show: "Log") -> Path:
+    from micebench.cards import check_fields
     from micebench.train.kontext import train_kontext
     from micebench.train.recipe import load_recipe
 
     chosen = load_recipe(path)
     if seed is not None:
-        chosen = chosen.model_copy(update={"seed": seed})
+        chosen = check_fields({**chosen.model_dump(), "seed": seed}, type(chosen), where="--seed")
     return train_kontext(chosen, out or _work(chosen.id, seed=seed), show, device)
 
 
