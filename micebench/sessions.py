@@ -51,7 +51,8 @@ class ImageFile:
             return self.data
         if self.file is None:
             raise DataError(
-                f"image {self.path!r} is missing, or lies outside the data folder: give the release's folder with --data DIR"
+                f"image {self.path!r} is missing, or lies outside the data folder: "
+                "give the release's folder with --data DIR"
             )
         try:
             return Path(self.file).read_bytes()
