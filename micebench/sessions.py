@@ -50,7 +50,10 @@ class ImageFile:
         if self.data is not None:
             return self.data
         if self.file is None:
-            raise DataError(f"image {self.path!r} is missing: give the release's folder with --data DIR")
+            raise DataError(
+                f"image {self.path!r} is missing, or lies outside the data folder: "
+                "give the release's folder with --data DIR"
+            )
         try:
             return Path(self.file).read_bytes()
         except OSError as error:

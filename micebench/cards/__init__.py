@@ -1,5 +1,6 @@
 """Cards: small YAML files that describe a task, a judge or an editor."""
 
+from micebench.cards.commands import command, judge_command
 from micebench.cards.load import (
     CardFolders,
     card_hash,
@@ -11,7 +12,7 @@ from micebench.cards.load import (
     yaml_fields,
 )
 from micebench.cards.recipes import recipe_fields, recipe_path
-from micebench.cards.resolve import resolve
+from micebench.cards.resolve import failure_of, made, resolve
 from micebench.cards.schema import AdapterSource, Card, DataSource, EditorCard, JudgeCard, TaskCard
 
 __all__ = [
@@ -24,9 +25,13 @@ __all__ = [
     "TaskCard",
     "card_hash",
     "check_fields",
+    "command",
+    "failure_of",
     "find_cards",
     "find_recipes",
+    "judge_command",
     "load_card",
+    "made",
     "read_yaml",
     "recipe_fields",
     "recipe_path",

@@ -6,21 +6,25 @@ group ``micebench.cards``: a function or string giving a folder), the ones that 
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from micebench.cards.resolve import failure_of
 from micebench.cards.schema import Card, EditorCard, JudgeCard, TaskCard
+from micebench.cards.yaml_text import load_yaml
 from micebench.errors import CardError, nearest, one_line
 
 CardFolders = Sequence[Path]
 C = TypeVar("C", bound=Card)
 M = TypeVar("M", bound=BaseModel)
+_SHOWN = 100  # characters of an unknown name
+_PROBLEMS = 10  # listed of a card
 _ROOMS: dict[type[Card], tuple[str, str, str]] = {
     TaskCard: ("task", "tasks", "task.yaml"),
     JudgeCard: ("judge", "judges", "judge.yaml"),
@@ -38,8 +42,9 @@ def _shipped() -> Path:
 def _folders(extra: CardFolders) -> list[Path]:
     plugins: list[Path] = []
     for entry in entry_points(group="micebench.cards"):
-        folder = entry.load()
-        plugins.append(Path(str(folder() if callable(folder) else folder)))
+        with failure_of(f"plug-in {entry.name!r} of micebench.cards", entry.value):
+            folder = entry.load()
+            plugins.append(Path(str(folder() if callable(folder) else folder)))
     return [*map(Path, extra), *plugins, _shipped()]
 
 
@@ -70,15 +75,16 @@ def load_card(kind: type[C], name: str, extra: CardFolders = ()) -> C:
     """
     word, _, filename = _ROOMS[kind]
     path = Path(name)
+    is_folder = os.path.isdir(path)  # False, and no error, for a name that cannot be a file's
     # a folder here that merely has a card's name (a data set called mice, say) is not meant
-    if path.suffix in {".yaml", ".yml"} or (path.is_dir() and ("/" in name or (path / filename).is_file())):
-        path = path / filename if path.is_dir() else path
-        if not path.is_file():
+    if path.suffix in {".yaml", ".yml"} or (is_folder and ("/" in name or os.path.isfile(path / filename))):
+        path = path / filename if is_folder else path
+        if not os.path.lexists(path):
             raise CardError(f"no {word} card at {path}")
         return _read(kind, path)
     found = find_cards(kind, extra)
     if name not in found:
-        raise CardError(f"unknown {word} {name!r}: {nearest(name, found)}")
+        raise CardError(f"unknown {word} {one_line(name, _SHOWN)!r}: {nearest(name, found)}")
     card = _read(kind, found[name])
     if card.id != name:
         raise CardError(f"{found[name]}: id is {card.id!r}, but the folder is called {name!r}; make them equal")
@@ -98,14 +104,10 @@ def read_yaml(path: Path, form: type[M]) -> M:
 
 def yaml_fields(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises CardError if there is none."""
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CardError(f"{path}: cannot be read ({error})") from error
-    except yaml.YAMLError as error:
-        raise CardError(f"{path}: not valid YAML ({one_line(error)})") from error
+    fields = load_yaml(path)
     if not isinstance(fields, dict):
-        raise CardError(f"{path}: expected a mapping of keys to values")
+        found = "is empty" if fields is None else f"holds a {type(fields).__name__}"
+        raise CardError(f"{path}: {found}; expected a mapping of keys to values")
     return fields
 
 
@@ -124,8 +126,16 @@ def _explain(error: ValidationError, form: type[BaseModel]) -> str:
         if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
             parts.append(f"unknown key {key!r}; {nearest(key, form.model_fields, limit=20)}")
         else:
-            parts.append(f"{key}: {problem['msg']}")
-    return "; ".join(parts)
+            parts.append(f"{key}: {problem['msg']}{_hint(problem['type'], problem['input'])}")
+    more = f"; and {len(parts) - _PROBLEMS} more" if len(parts) > _PROBLEMS else ""
+    return one_line("; ".join(parts[:_PROBLEMS]) + more)
+
+
+def _hint(kind: str, found: Any) -> str:
+    """What to do about a word or number that YAML does not read as the text it was meant to be."""
+    if kind != "string_type" or not isinstance(found, bool | int | float):
+        return ""
+    return f", found {str(found).lower() if isinstance(found, bool) else found}; put the value in quotes"
 
 
 def card_hash(card: Card) -> str:

@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from micebench.cards.load import find_recipes, yaml_fields
-from micebench.errors import CardError, nearest
+from micebench.errors import CardError, nearest, one_line
+
+ID_PATTERN = r"^[^\W_][^\x00-\x1f\x7f/\\]*$"
+"""A recipe's id, which becomes a folder's name: starts with a letter or a digit, holds no slash."""
+MAX_ID = 100
+_MOST_BASES = 20
 
 
 def recipe_path(name: str | Path) -> Path:
@@ -15,7 +20,7 @@ def recipe_path(name: str | Path) -> Path:
         return path
     recipes = find_recipes()
     if str(name) not in recipes:
-        raise CardError(f"no recipe for {str(name)!r}; {nearest(str(name), recipes)}")
+        raise CardError(f"no recipe for {one_line(name, 100)!r}; {nearest(str(name), recipes)}")
     return recipes[str(name)]
 
 
@@ -27,9 +32,15 @@ def recipe_fields(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """
     if path in seen:
         raise CardError(f"{path}: its base leads back to itself")
+    if len(seen) > _MOST_BASES:
+        raise CardError(f"{path}: more than {_MOST_BASES} recipes on top of each other")
     fields = yaml_fields(path)
     base = fields.pop("base", None)
-    return fields if base is None else _merged(recipe_fields(recipe_path(base), (*seen, path)), fields)
+    if base is None:
+        return fields
+    if not isinstance(base, str):
+        raise CardError(f"{path}: base is {base!r}; give the id or the path of a recipe (in quotes)")
+    return _merged(recipe_fields(recipe_path(base), (*seen, path)), fields)
 
 
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

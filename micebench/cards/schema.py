@@ -17,7 +17,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="name used on the command line")
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100, description="name used on the command line")
     version: int = Field(default=1, ge=1, description="raised with every change that moves scores")
     description: str = Field(description="one line shown by `micebench list`")
     domain: Domain

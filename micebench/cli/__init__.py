@@ -8,6 +8,8 @@ from contextlib import suppress
 import typer
 
 _UNWRITABLE = {errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF, errno.ECONNRESET}
+_PATH_ERRORS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+"""Of a path that the user gave; other failures of the system are ours to explain."""
 
 
 def build_app() -> typer.Typer:
@@ -83,6 +85,8 @@ def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
 def main() -> None:
     """Entry point: an error that a user can fix is one line on stderr, never a traceback."""
     sys.unraisablehook = _interrupt_again
+    with suppress(AttributeError):  # a stream that is no text file
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.exit(_written(_run()))
 
 
@@ -93,14 +97,16 @@ def _run() -> int | str | None:
     try:
         build_app()()
     except SystemExit as end:
+        if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):  # typer ends without a word
+            return _interrupted()
         return end.code
     except MicebenchError as error:
-        _complain(f"error: {error}")
-        return error.exit_code
+        return _failed(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _complain("interrupted; run the same command again to resume")
-        return 130
+        return _interrupted()
     except OSError as error:
+        if error.filename is not None and error.errno in _PATH_ERRORS:
+            return _failed(f"{error.filename}: {error.strerror}")
         if error.filename is not None or error.errno not in _UNWRITABLE:
             raise
         return _lost(error)
@@ -129,6 +135,18 @@ def _lost(error: OSError) -> int:
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return 1
+
+
+def _failed(reason: str, code: int = 1) -> int:
+    from micebench.report.text import visible
+
+    _complain(f"error: {visible(reason)}")
+    return code
+
+
+def _interrupted() -> int:
+    _complain("interrupted; run the same command again to resume")
+    return 130
 
 
 def _complain(line: str) -> None:

@@ -20,7 +20,7 @@ def calibrate(
         typer.Option("--against", "-a", help="Reference: a judge card, labels (.csv, .jsonl), or human:NAME."),
     ],
     metric: Annotated[str, typer.Option("--metric", "-m", help="What both were asked.")] = "IF",
-    seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals.")] = 0,
     cards: options.Cards = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
@@ -39,6 +39,7 @@ def calibrate(
     """
     from micebench.engine.calibrate import calibrate as calibrate_run
 
+    options.import_from_here()
     found = calibrate_run(run, judge, against, metric=metric, seed=seed, cards=cards or ())
     if as_json:
         import json

@@ -40,6 +40,7 @@ def check(
     from micebench.tasks.load import load_task_card
     from micebench.tasks.source import locate
 
+    options.import_from_here()
     card = load_task_card(task, cards or ())
     folder = locate(card, data)
     if json:

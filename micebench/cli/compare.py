@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from micebench.cli.options import finite
+
 if TYPE_CHECKING:
     from micebench.engine.gate import GateOptions
     from micebench.engine.run import Run
@@ -28,7 +30,7 @@ def compare(
     base: Annotated[Path, typer.Argument(help="Run directory to compare with.", metavar="BASE")],
     new: Annotated[list[Path], typer.Argument(help="Run directories of the same task.", metavar="NEW...")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap and the permutations.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap and the permutations.")] = 0,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a page with the numbers and the sessions that flipped.")
     ] = None,
@@ -40,10 +42,11 @@ def compare(
         ),
     ] = None,
     tolerance: Annotated[
-        float | None, typer.Option(help="Percentage points --gate lets pass.", show_default="1.0")
+        float | None, typer.Option(callback=finite, help="Percentage points --gate lets pass.", show_default="1.0")
     ] = None,
     coverage: Annotated[
-        float | None, typer.Option(help="Share of sessions that --gate needs scored.", show_default="0.99")
+        float | None,
+        typer.Option(callback=finite, help="Share of sessions that --gate needs scored.", show_default="0.99"),
     ] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write the gate's decisions as JUnit XML.")] = None,
     summary: Annotated[

@@ -5,13 +5,16 @@ from typing import Annotated
 
 import typer
 
+from micebench.cli.options import finite
+
 
 def golden(
     runs: Annotated[list[Path], typer.Argument(help="Runs that the judge has judged.", metavar="RUN...")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("golden.jsonl"),
     sessions: Annotated[int, typer.Option(min=1, help="How many sessions of each run.")] = 6,
     limit: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Largest change of a metric's mean that is no drift.")
+        float,
+        typer.Option(min=0.0, max=1.0, callback=finite, help="Largest change of a metric's mean that is no drift."),
     ] = 0.1,
     seed: Annotated[int, typer.Option(help="Another choice of sessions.")] = 0,
 ) -> None:

@@ -38,6 +38,7 @@ def judge(
     from micebench.cli.progress import ProgressDisplay, resumable
     from micebench.engine.evaluate import judge as judge_run
 
+    options.import_from_here()
     with resumable(), ProgressDisplay(Console(stderr=True, quiet=quiet)) as progress:
         judged = judge_run(
             run,

@@ -1,9 +1,14 @@
-"""Options that several verbs take, said once."""
+"""Options that several verbs take, in one place."""
 
+import math
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from micebench.errors import CardError
 
 Model = Annotated[
     str, typer.Option("--model", "-m", help="Model card, folder of a saved pipeline, or my_module:MyEditor.")
@@ -25,3 +30,20 @@ NoGolden = Annotated[
     bool, typer.Option("--no-golden", help="Do not score the judge's golden items before and after.")
 ]
 Cards = Annotated[list[Path] | None, typer.Option("--cards", help="Folder with more cards (repeatable).")]
+
+
+def import_from_here() -> None:
+    """Let references such as my_module:MyEditor, on the command line and in cards, name modules of this folder."""
+    try:
+        here = os.getcwd()
+    except OSError as error:
+        raise CardError(f"the current folder cannot be read ({error.strerror}); change to another") from error
+    if here not in sys.path:
+        sys.path.insert(0, here)
+
+
+def finite(value: float | None) -> float | None:
+    """Callback of options that take a number."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value

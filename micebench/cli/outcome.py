@@ -12,13 +12,14 @@ def tell_unanswered(run: "Run", cards: Sequence[Path] | None) -> bool:
     """Say how many verdicts have no value, and why; returns whether the judging yielded nothing."""
     import typer
 
+    from micebench.cards import judge_command
     from micebench.report.text import visible
 
     found = run.unanswered()
     line = found.line()
     if line and found.missing:
-        given = "".join(f" --cards {folder}" for folder in cards or ())
-        line = f"{line}; see Coverage; `micebench judge {run.path}{given} --retry-failed` asks again"
+        again = judge_command(run.path, "", "--retry-failed", cards=cards or ())
+        line = f"{line}; see Coverage; `{again}` asks again"
     if line:
         typer.echo(visible(line), err=True)
     return found.nothing

@@ -26,8 +26,6 @@ def plan(
 
       micebench plan --model oracle --task mice-mini-long --repeats 3
     """
-    import os
-    import sys
 
     from rich.console import Console
     from rich.table import Table
@@ -36,7 +34,7 @@ def plan(
     from micebench.engine.plan import make_plan
     from micebench.engine.weights import ModelFiles
 
-    sys.path.insert(0, os.getcwd())  # my_module:MyEditor lives beside the user
+    options.import_from_here()
     files = ModelFiles(weights, adapter)
     asked = Options(context, seed, repeats, limit, tuple(cards or ()), data, files=files, golden=not no_golden)
     job = make_job(task, model, judge, asked, out)

@@ -28,7 +28,7 @@ def review(
     sessions: Annotated[
         int | None, typer.Option(min=1, help="Only so many sessions, drawn by the seed.", show_default="all")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the order; of the intervals of --agreement.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the order; of the intervals of --agreement.")] = 0,
     host: Annotated[str, typer.Option(help="Address to serve at; there is no login.")] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port to serve at.", show_default="free one from 7860 on")

@@ -47,17 +47,16 @@ def run(
 
       micebench run --model flux.1-kontext-dev --adapter my-lora/ --task mice --data mice-bench/
     """
-    import os
-    import sys
 
     from rich.console import Console
 
+    from micebench.cards import judge_command
     from micebench.cli.outcome import tell_unanswered
     from micebench.cli.progress import ProgressDisplay, resumable
     from micebench.engine.job import Options, make_job
     from micebench.engine.weights import ModelFiles
 
-    sys.path.insert(0, os.getcwd())  # my_module:MyEditor lives beside the user
+    options.import_from_here()
     files = ModelFiles(weights, adapter)
     asked = Options(
         context, seed, repeats, limit, tuple(cards or ()), data, workers, batch, retry_refused, files, not no_golden
@@ -72,7 +71,7 @@ def run(
         finished = execute(job, None if quiet else progress)
     if job.judge is None:
         why = f"task {job.task.id!r} has no judge of its own" if judge is None else "the edits are not judged"
-        typer.echo(f"{why}; run: micebench judge {job.out} --judge {job.task.judge or 'NAME'}")
+        typer.echo(f"{why}; run: {judge_command(job.out, job.task.judge or 'NAME', cards=cards or ())}")
     elif not no_report:
         from micebench.report.html import write_report
 

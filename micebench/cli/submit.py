@@ -33,6 +33,8 @@ def submit(
 
       micebench submit runs/mine --name "My model" --contact me@example.org --url https://example.org --images sample
     """
+    from micebench.cards import command
+    from micebench.engine.run import open_run
     from micebench.report.submission import submit as write
 
     written = write(
@@ -46,10 +48,12 @@ def submit(
         sessions=sessions,
         cards=cards or (),
     )
+    source = open_run(run).manifest.task_card.get("data") or {}
+    needed = ["--data", "DIR"] if source.get("files") and not source.get("repo") else []
     typer.echo(written.path)
     typer.echo(
         f"{written.bytes / 2**20:.2f} MiB, images of {written.sessions:,} of {written.of:,} sessions "
         f"({written.detection_probability:.1%} chance to hold an altered one, if 5% were); "
-        "check it with: micebench verify " + str(written.path),
+        f"check it with: {command('verify', written.path, *needed, cards=cards or ())}",
         err=True,
     )

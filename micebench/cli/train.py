@@ -51,6 +51,7 @@ def train(
     from micebench.cards import recipe_fields, recipe_path
     from micebench.errors import CardError, needs_extra
 
+    options.import_from_here()
     path = recipe_path(recipe)
     if find_spec("tensorboard") is None:
         raise needs_extra("train", ImportError("tensorboard"))
@@ -78,12 +79,13 @@ def train(
 
 
 def _train(path: Path, seed: int | None, out: Path | None, device: str | None, show: "Log") -> Path:
+    from micebench.cards import check_fields
     from micebench.train.kontext import train_kontext
     from micebench.train.recipe import load_recipe
 
     chosen = load_recipe(path)
     if seed is not None:
-        chosen = chosen.model_copy(update={"seed": seed})
+        chosen = check_fields({**chosen.model_dump(), "seed": seed}, type(chosen), where="--seed")
     return train_kontext(chosen, out or _work(chosen.id, seed=seed), show, device)
 
 

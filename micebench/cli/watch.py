@@ -17,16 +17,24 @@ def watch(
     metric: Annotated[
         str, typer.Option("--metric", help="What is guarded: NAME or NAME@TURN (last turn).")
     ] = "overall",
-    tolerance: Annotated[float, typer.Option(min=0.0, help="Percentage points by which it may get worse.")] = 1.0,
-    coverage: Annotated[float, typer.Option(min=0.0, max=1.0, help="Smallest share of sessions scored.")] = 0.99,
+    tolerance: Annotated[
+        float, typer.Option(callback=options.finite, min=0.0, help="Percentage points by which it may get worse.")
+    ] = 1.0,
+    coverage: Annotated[
+        float, typer.Option(callback=options.finite, min=0.0, max=1.0, help="Smallest share of sessions scored.")
+    ] = 0.99,
     stop_after: Annotated[int, typer.Option(min=0, help="Stop after so many gate failures in a row; 0: never.")] = 2,
     on_fail: Annotated[
         str | None, typer.Option("--on-fail", metavar="COMMAND", help="Run this when stopping (without a shell).")
     ] = None,
     stop_file: Annotated[Path | None, typer.Option("--stop-file", help="Write this file when stopping.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Evaluate what is there, and end.")] = False,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at DIR.")] = 30.0,
-    settle: Annotated[float, typer.Option(min=0.0, help="Seconds for which files must not change.")] = 10.0,
+    every: Annotated[
+        float, typer.Option(callback=options.finite, min=0.1, help="Seconds between two looks at DIR.")
+    ] = 30.0,
+    settle: Annotated[
+        float, typer.Option(callback=options.finite, min=0.0, help="Seconds for which files must not change.")
+    ] = 10.0,
     marker: Annotated[
         str | None, typer.Option("--marker", help="A file in a checkpoint that says it is complete.")
     ] = None,
@@ -63,9 +71,7 @@ def watch(
 
       micebench watch out/ --base runs/base --once --metric turn_success@3
     """
-    import os
     import shlex
-    import sys
 
     from rich.console import Console
 
@@ -78,7 +84,7 @@ def watch(
     from micebench.errors import CardError
     from micebench.report.watch import print_watch, write_curve
 
-    sys.path.insert(0, os.getcwd())  # classes named in cards live beside the user
+    options.import_from_here()
     try:
         command = tuple(shlex.split(on_fail or ""))
     except ValueError as error:

@@ -4,6 +4,7 @@ The run's identity covers the content of every file of the folder (sha256), or t
 repository: other images are another model, and no verdict about the old ones is reused.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -122,7 +123,7 @@ def replay_card(folder: Path, domain: Literal["mini", "photo", "any"]) -> Editor
     Raises:
         CardError: there is no such folder, or it holds both of EdiVal's protocols.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise CardError(f"--model replay:{folder}: no such folder")
     if inner := [name for name in _PROTOCOLS if (folder / name).is_dir()]:
         raise CardError(f"{folder} holds {' and '.join(inner)}: give --model replay:{folder / inner[0]}")
@@ -152,7 +153,7 @@ class _Folder:
         for text in (fields["session"], fields["name"]):
             _check_inside(str(text))
         names = [_filled(pattern, fields) for pattern in self.patterns]
-        found = [path for name in names for path in self._candidates(name) if path.is_file()]
+        found = [path for name in names for path in self._candidates(name) if os.path.isfile(path)]
         if not found:
             raise EditorError(f"no image {' or '.join(names)} in {self.folder}")
         if len(found) > 1:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from micebench.cards import JudgeCard, TaskCard, load_card
+from micebench.cards import JudgeCard, TaskCard, judge_command, load_card
 from micebench.engine.labels import Edit, read_labels
 from micebench.engine.people import NothingShared, records_of
 from micebench.engine.run import Run, open_run, recorded_card
@@ -118,7 +118,7 @@ def _verdicts(run: Run, judge: str, metric: str, cards: Sequence[Path], seen: bo
     if not path.exists():
         raise RunError(
             f"{run.path} has no verdicts of {judge!r} as its card is today; "
-            f"run `micebench judge {run.path} --judge {judge}`"
+            f"run `{judge_command(run.path, judge, cards=cards)}`"
         )
     index = VerdictIndex(run.edit_index(), identity, (metric,), path)
     index.load()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from micebench.cards import judge_command
 from micebench.engine.run import Run, open_run
 from micebench.errors import RunError
 
@@ -77,7 +78,7 @@ def compare(a: Run | Path | str, b: Run | Path | str, *, seed: int = 0) -> Compa
 def _check_comparable(first: Run, second: Run) -> None:
     for run in (first, second):
         if run.manifest.judge is None:
-            raise RunError(f"{run.path} has no verdicts; run `micebench judge {run.path} --judge NAME`")
+            raise RunError(f"{run.path} has no verdicts; run `{judge_command(run.path, 'NAME')}`")
     for field, word, remedy in _SAME:
         one, other = getattr(first.manifest, field), getattr(second.manifest, field)
         if one != other:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from micebench.cards import EditorCard, JudgeCard, TaskCard
+from micebench.cards import EditorCard, JudgeCard, TaskCard, judge_command
 from micebench.editors.base import Editor
 from micebench.engine.alongside import Alongside
 from micebench.engine.editing import anything_to_edit, edit_missing
@@ -22,6 +22,7 @@ from micebench.judges.base import Judge
 from micebench.store.manifest import Manifest, versions
 from micebench.store.rundir import Log, RunDir, write_manifest
 from micebench.tasks.dataset import iter_sessions
+from micebench.textfile import check_writable
 
 
 def evaluate(
@@ -86,6 +87,7 @@ def execute(job: Job, progress: Progress | None = None, *, retry_failed: bool = 
     """Do all of a job that is not done yet. `retry_failed` as in `judge`, errors as in `evaluate`."""
     report = progress or silent
     check_resumable(job)
+    check_writable(job.out, "--out", RunError)
     sessions = job.sessions()
     run = RunDir(job.out)
     with run.lock():
@@ -204,7 +206,7 @@ def recorded_judge(manifest: Manifest, task: TaskCard, path: Path, cards: Sequen
                 return source
     raise RunError(
         f"{path}: judge {manifest.judge!r}, or a prompt of it, has changed since, or is not among the cards; "
-        f"to judge by today's, run `micebench judge {path} --judge {manifest.judge}`"
+        f"to judge by today's, run `{judge_command(path, manifest.judge, cards=cards)}`"
     )
 
 

@@ -6,7 +6,6 @@ images (source first) as PNG in base64, and the scores by turn and metric.
 
 import base64
 import binascii
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -18,11 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from micebench.cards import check_fields
 from micebench.engine.images import StoredImage, png_size
 from micebench.errors import CardError, DataError, RunError
+from micebench.json_lines import parse_json
 from micebench.sessions import ImageFile
 from micebench.store.blobs import Blobs
 from micebench.store.journal import dump_line
 from micebench.store.keys import canonical, sha256
 from micebench.store.sessionlines import parse_session
+from micebench.textfile import decoded
 from micebench.verdicts import MeasureName, MetricName, Question, Status
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def load_golden(path: Path, metrics: Sequence[str]) -> GoldenSet | None:
 
 def _parsed(text: bytes, where: str) -> dict[str, Any]:
     try:
-        fields = json.loads(text)
+        fields = parse_json(decoded(text))
     except ValueError as error:
         raise CardError(f"{where}: not JSON ({error}); make the file anew with `micebench golden`") from error
     if not isinstance(fields, dict):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from micebench.cards import EditorCard, JudgeCard, TaskCard, card_hash, load_card
+from micebench.cards import EditorCard, JudgeCard, TaskCard, card_hash, judge_command, load_card
 from micebench.editors.base import Editor
 from micebench.engine.edit import Protocol
 from micebench.engine.setup import EditorSource, JudgeSource, default_out, editor_source, judge_source
@@ -15,6 +15,7 @@ from micebench.errors import CardError, RunError
 from micebench.judges.base import Judge
 from micebench.store.manifest import Manifest, now, versions
 from micebench.store.rundir import RunDir
+from micebench.textfile import check_name
 from micebench.verdicts import earlier_following
 
 if TYPE_CHECKING:
@@ -149,7 +150,9 @@ def make_job(
     card = task if isinstance(task, TaskCard) else load_card(TaskCard, task, options.cards)
     chosen = editor_source(editor, card, options.cards, options.context, options.files)
     scorer = None if judge == NO_JUDGE else judge_source(judge, card, options.cards)
-    return Job(card, chosen, scorer, options, Path(out) if out else _default_out(card, chosen, options))
+    folder = Path(out) if out else _default_out(card, chosen, options)
+    check_name(folder, "--out", CardError)
+    return Job(card, chosen, scorer, options, folder)
 
 
 def _default_out(task: TaskCard, editor: EditorSource, options: Options) -> Path:
@@ -195,7 +198,8 @@ def _check_judge(job: Job, run: RunDir, there: Manifest) -> None:
     if (there.judge, there.judge_hash) == (asked, identity) or run.verdicts(asked, identity).exists():
         return
     what = "the judge card has changed since" if there.judge == asked else f"its judge is {there.judge!r}"
+    remedy = judge_command(job.out, job.judge.card or asked, cards=job.options.cards)
     raise RunError(
         f"{job.out} holds another run: {what}; to judge the same edits by {asked!r}, run "
-        f"`micebench judge {job.out} --judge {asked}`, or start a new run with another --out"
+        f"`{remedy}`, or start a new run with another --out"
     )

@@ -1,13 +1,16 @@
 """Labels that people (or another program) gave to edits: a CSV or JSONL file."""
 
 import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from micebench.cells import plain
 from micebench.errors import DataError
+from micebench.json_lines import JsonFault, json_lines
+from micebench.textfile import read_text
+
+_MOST_BYTES = 256 << 20
 
 _YES = {"pass": 1.0, "yes": 1.0, "true": 1.0, "fail": 0.0, "no": 0.0, "false": 0.0}
 _COLUMNS = {"session", "turn", "label", "repeat", "metric"}
@@ -54,36 +57,35 @@ def read_labels(path: Path, metric: str) -> dict[Edit, float]:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, fields) of each row."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
     if path.suffix == ".csv":
-        reader = csv.DictReader(text.splitlines())
-        for row in reader:
-            yield (
-                reader.line_num,
-                {name: plain(cell) if isinstance(cell, str) else cell for name, cell in row.items()},
-            )
-        return
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
+        reader = csv.DictReader(read_text(path, _MOST_BYTES).splitlines())
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}:{number}: not JSON ({error})") from error
+            for row in reader:
+                cells = {name: plain(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+                yield reader.line_num, cells
+        except csv.Error as error:
+            raise DataError(f"{path}:{reader.line_num}: not CSV ({error})") from error
+        return
+    for number, row in json_lines(path, allow_nan=True):
+        if isinstance(row, JsonFault):
+            raise DataError(f"{path}:{number}: not JSON ({row})")
         if not isinstance(row, dict):
             raise DataError(f"{path}:{number}: expected an object with session, turn and label")
         yield number, row
 
 
 def _whole(value: Any, where: str) -> int:
+    broken = isinstance(value, bool) or (isinstance(value, float) and not value.is_integer())
     try:
-        number = int(value)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{where}: expected a whole number, found {value!r}") from error
-    return number
+        if not broken:
+            return int(value)
+    except (TypeError, ValueError):
+        pass
+    raise DataError(f"{where}: expected a whole number, found {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    return one_line(repr(value), 60)
 
 
 def _label(value: Any, where: str) -> float | None:
@@ -93,7 +95,7 @@ def _label(value: Any, where: str) -> float | None:
     try:
         number = _YES[word] if word in _YES else float(word)
     except ValueError as error:
-        raise DataError(f"{where}: expected a number in [0, 1], pass or fail, found {value!r}") from error
+        raise DataError(f"{where}: expected a number in [0, 1], pass or fail, found {_shown(value)}") from error
     if not 0.0 <= number <= 1.0:
-        raise DataError(f"{where}: expected a number in [0, 1], pass or fail, found {value!r}")
+        raise DataError(f"{where}: expected a number in [0, 1], pass or fail, found {_shown(value)}")
     return number

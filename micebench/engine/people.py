@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from micebench.cards import command
 from micebench.engine.run import Run
 from micebench.errors import RunError
 from micebench.judges.human import EVERYONE, PREFIX, identity
@@ -106,9 +107,10 @@ def records_of(run: Run, judge: str, metric: str, *, seen: bool = False) -> dict
         given.append({asked: label for asked, label in chosen.items() if asked.metric == metric})
     if not any(given):
         how = "" if seen else " without having seen the automatic verdict"
+        remedy = command("review", run.path, "--metric", metric)
         raise NothingShared(
-            f"{run.path}: {judge} has labelled no {metric}{how}; label with `micebench review {run.path} "
-            f"--metric {metric}`, those who have: {', '.join(reviewers(run)) or 'nobody'}"
+            f"{run.path}: {judge} has labelled no {metric}{how}; label with `{remedy}`, "
+            f"those who have: {', '.join(reviewers(run)) or 'nobody'}"
         )
     if judge != EVERYONE:
         return {asked: label.record for asked, label in given[0].items()}

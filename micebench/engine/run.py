@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from micebench.cards import judge_command
 from micebench.errors import RunError
 from micebench.sessions import Session
 from micebench.store.forms import first_fault
@@ -144,7 +145,7 @@ class Run:
             return self._verdicts
         manifest = self.manifest
         if manifest.judge is None or manifest.judge_hash is None:
-            raise RunError(f"{self.path}: not judged yet; run `micebench judge {self.path} --judge NAME`")
+            raise RunError(f"{self.path}: not judged yet; run `{judge_command(self.path, 'NAME')}`")
         there = len(self.edit_index().sessions)
         if there != manifest.n_sessions:
             raise RunError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from micebench.cards import CardFolders, EditorCard, JudgeCard, TaskCard, load_card, resolve
+from micebench.cards import CardFolders, EditorCard, JudgeCard, TaskCard, load_card, made, resolve
 from micebench.editors.base import Editor
 from micebench.editors.replay import replay_card
 from micebench.engine.weights import (
@@ -58,14 +58,15 @@ class EditorSource:
         """Make the editor (loads weights, if it has any).
 
         Raises:
-            CardError: the class cannot be found, or is no editor.
+            CardError: the class cannot be found, fails, or is no editor.
         """
         if self.instance is not None:
             return self.instance
         if self.card is not None:
-            editor = resolve(self.card.editor, where=f"model {self.id!r}")(self.card)
+            reference, arguments, where = self.card.editor, (self.card,), f"model {self.id!r}"
         else:
-            editor = resolve(self.reference or "", where="--model")()
+            reference, arguments, where = self.reference or "", (), "--model"
+        editor = made(reference, resolve(reference, where=where), *arguments, where=where)
         return cast(Editor, _with_method(editor, "edit", "an editor"))
 
 
@@ -87,11 +88,12 @@ class JudgeSource:
     instance: Judge | None = None
 
     def build(self) -> Judge:
-        """Make the judge. Raises CardError if its class cannot be found, or is no judge."""
+        """Make the judge. Raises CardError if its class cannot be found, fails, or is no judge."""
         if self.instance is not None:
             return self.instance
         assert self.card is not None
-        judge = resolve(self.card.judge, where=f"judge {self.id!r}")(self.card)
+        where = f"judge {self.id!r}"
+        judge = made(self.card.judge, resolve(self.card.judge, where=where), self.card, where=where)
         return cast(Judge, _with_method(judge, "judge", "a judge"))
 
     def probe(self) -> None:
@@ -128,6 +130,8 @@ def editor_source(
         raise CardError("--weights and --adapter go with a model card; a Python editor loads its own")
     if isinstance(editor, str) and ":" in editor:
         kind = resolve(editor, where="--model")
+        if not isinstance(kind, type):
+            raise CardError(f"--model {editor}: is a {type(kind).__name__}, not a class")
         _with_method(kind, "edit", "an editor")
         return EditorSource(
             id=_slug(editor.replace(":", ".")),

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from micebench.cards import EditorCard, TaskCard, card_hash, load_card
+from micebench.cards import EditorCard, TaskCard, card_hash, judge_command, load_card
 from micebench.engine.arrivals import Arrival, Arrivals
 from micebench.engine.checkpoints import Checkpoint, hold, unfinished
 from micebench.engine.compare import compare
@@ -284,7 +284,7 @@ def _protocol(base: Run, cards: Sequence[Path]) -> tuple[TaskCard, JudgeSource]:
     """The base run's task and judge as they are today. Raises MicebenchError if they are others by now."""
     manifest = base.manifest
     if manifest.judge is None:
-        raise RunError(f"{base.path} has no verdicts; run `micebench judge {base.path} --judge NAME`")
+        raise RunError(f"{base.path} has no verdicts; run `{judge_command(base.path, 'NAME', cards=cards)}`")
     task = load_card(TaskCard, manifest.task, cards)
     if card_hash(task) != manifest.task_hash:
         raise RunError(f"{base.path}: the card of task {manifest.task!r} has changed since; run the base again")

@@ -1,7 +1,7 @@
 """The files behind a card: where they lie, and their part in a run's identity."""
 
 import hashlib
-import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,12 @@ from typing import Literal
 
 from micebench.cards import AdapterSource, Card, EditorCard, JudgeCard, card_hash
 from micebench.engine.digests import remembered
-from micebench.errors import CardError
+from micebench.errors import CardError, one_line
+from micebench.json_lines import JsonFault, parse_json
+from micebench.textfile import check_name, read_text
 
 _INDEX = "model_index.json"
+_MOST_BYTES = 4 << 20  # of that file
 _PLAIN_NAMES = {"weights", "pipeline", "adapter", "lora", "pytorch_lora_weights"}  # say nothing; the parent's does
 
 
@@ -34,7 +37,7 @@ NO_FILES = ModelFiles()
 
 def is_saved_pipeline(name: str) -> bool:
     """Whether this is a folder that a diffusers pipeline was saved to, without a card of its own."""
-    return (Path(name) / _INDEX).is_file() and not (Path(name) / "editor.yaml").is_file()
+    return os.path.isfile(Path(name) / _INDEX) and not os.path.isfile(Path(name) / "editor.yaml")
 
 
 def saved_pipeline_card(folder: Path, domain: Literal["mini", "photo", "any"]) -> EditorCard:
@@ -44,9 +47,12 @@ def saved_pipeline_card(folder: Path, domain: Literal["mini", "photo", "any"]) -
         CardError: the index cannot be read.
     """
     try:
-        kind = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CardError(f"{folder / _INDEX} names no pipeline class ({error})") from error
+        index = parse_json(read_text(folder / _INDEX, _MOST_BYTES, CardError))
+    except JsonFault as error:
+        raise CardError(f"{folder / _INDEX} names no pipeline class (not valid JSON: {error})") from error
+    kind = index.get("_class_name") if isinstance(index, dict) else None
+    if not isinstance(kind, str) or not kind.isidentifier():
+        raise CardError(f"{folder / _INDEX} names no pipeline class (_class_name is {one_line(repr(kind), 60)})")
     card = EditorCard(
         id=_name(folder),
         description=f"saved {kind}",
@@ -68,12 +74,15 @@ def place(card: EditorCard, files: ModelFiles) -> tuple[str, EditorCard]:
         CardError: a file is not there, or is to come from a repository at no pinned commit.
     """
     name, changes = card.id, {}
+    for path, option in ((files.weights, "--weights"), (files.adapter, "--adapter")):
+        if path is not None:
+            check_name(path, option, CardError)
     if files.weights is not None:
-        if not files.weights.is_dir():
+        if not os.path.isdir(files.weights):
             raise CardError(f"--weights {files.weights}: no such folder; give the folder that holds {_INDEX}")
         changes["weights"] = str(files.weights.resolve())
     if files.adapter is not None:
-        if not files.adapter.exists():
+        if not os.path.exists(files.adapter):
             raise CardError(f"--adapter {files.adapter}: no such file or folder")
         changes["adapter"] = AdapterSource(weights=str(files.adapter.resolve()))
         name = f"{name}+{_name(files.adapter)}"

@@ -4,7 +4,7 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from micebench.cards import JudgeCard, load_card, resolve
+from micebench.cards import JudgeCard, load_card, made, resolve
 from micebench.errors import CardError
 from micebench.judges.base import Judge
 from micebench.judges.probing import probe
@@ -26,7 +26,8 @@ def build_member(card: JudgeCard, member: Member) -> Judge:
         CardError: unknown, of another version or domain, not asked all of `card`'s metrics.
     """
     found = _card_of(card, member)
-    return cast(Judge, resolve(found.judge, where=f"judge {card.id!r}: member {member.judge!r}")(found))
+    where = f"judge {card.id!r}: member {member.judge!r}"
+    return cast(Judge, made(found.judge, resolve(found.judge, where=where), found, where=where))
 
 
 def probe_member(card: JudgeCard, member: Member) -> None:

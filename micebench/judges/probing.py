@@ -1,6 +1,6 @@
 """Whether the servers that a judge would ask are there, found out before hours of editing rather than after them."""
 
-from micebench.cards import JudgeCard, resolve
+from micebench.cards import JudgeCard, made, resolve
 
 
 def probe(card: JudgeCard) -> None:
@@ -8,6 +8,7 @@ def probe(card: JudgeCard) -> None:
 
     A class that needs to has a class method ``probe(card)``. Raises CardError as making the judge would.
     """
-    look = getattr(resolve(card.judge, where=f"judge {card.id!r}"), "probe", None)
+    where = f"judge {card.id!r}"
+    look = getattr(resolve(card.judge, where=where), "probe", None)
     if look is not None:
-        look(card)
+        made(card.judge, look, card, where=where)

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from micebench.cards import CardFolders, EditorCard, JudgeCard, TaskCard, card_hash, find_cards, load_card
+from micebench.cards import (
+    CardFolders,
+    EditorCard,
+    JudgeCard,
+    TaskCard,
+    card_hash,
+    find_cards,
+    judge_command,
+    load_card,
+)
 from micebench.engine.run import Run, open_run
 from micebench.engine.setup import editor_source
 from micebench.errors import RunError, nearest
@@ -80,7 +89,7 @@ def _check(run: Run, card: EditorCard, cards: CardFolders) -> None:
     if manifest.judge != JUDGE:
         raise RunError(
             f"{run.path} was judged by {manifest.judge or 'nobody'}, published numbers are {JUDGE}'s; "
-            f"run `micebench judge {run.path} --judge {JUDGE}`"
+            f"run `{judge_command(run.path, JUDGE, cards=cards)}`"
         )
     _check_cards(run, card, cards)
     _check_finished(run)
@@ -115,7 +124,7 @@ def _check_cards(run: Run, card: EditorCard, cards: CardFolders) -> None:
     if card_hash(load_card(JudgeCard, JUDGE, cards)) != manifest.judge_hash:
         raise RunError(
             f"{run.path}: the card of judge {JUDGE!r} has changed since; "
-            f"run `micebench judge {run.path} --judge {JUDGE}`"
+            f"run `{judge_command(run.path, JUDGE, cards=cards)}`"
         )
 
 

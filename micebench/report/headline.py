@@ -2,8 +2,10 @@
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from micebench.cards import EditorCard, JudgeCard, TaskCard, find_cards
 from micebench.report.tables import Table
 from micebench.report.text import LEGITIMATE, interval, label, number, plural, visible
 
@@ -58,14 +60,27 @@ def command(run: "Run") -> str:
         return ""
     card = manifest.editor_card
     replayed = str(card.get("editor", "")).startswith("micebench.editors.replay:") and card.get("weights")
-    model = f"replay:{card['weights']}" if replayed else manifest.model
+    known = card.get("id") in find_cards(EditorCard)
+    model, adapter = manifest.model, card.get("adapter") or {}
+    if replayed:
+        model = f"replay:{card['weights']}"
+    elif not known and card.get("weights") == ".":
+        model = "DIR"  # a saved pipeline, wherever it lies
+    elif adapter.get("weights"):
+        model = str(card.get("id"))
     words = ["micebench", "run", "--model", model, "--task", manifest.task]
     source = manifest.task_card.get("data") or {}
     words += ["--data", "DIR"] if source.get("files") and not source.get("repo") else []  # wherever it lies
+    placed = not replayed and Path(str(card.get("weights") or "")).is_absolute()
+    words += ["--weights", "DIR"] if placed else []
+    words += ["--adapter", "DIR"] if model != manifest.model and adapter.get("weights") else []
     words += ["--judge", manifest.judge] if manifest.judge else []
     words += ["--context", manifest.context, "--seed", str(manifest.seed)]
     words += ["--repeats", str(manifest.repeats)] if manifest.repeats > 1 else []
     words += ["--limit", str(manifest.limit)] if manifest.limit is not None else []
+    shipped = (known or replayed or model == "DIR") and manifest.task in find_cards(TaskCard)
+    shipped = shipped and (manifest.judge is None or manifest.judge in find_cards(JudgeCard))
+    words += [] if shipped else ["--cards", "DIR"]
     return visible(shlex.join(words), 1000)
 
 

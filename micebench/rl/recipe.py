@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from micebench.cards import check_fields, recipe_fields, recipe_path
+from micebench.cards.recipes import ID_PATTERN, MAX_ID
 from micebench.rl.advantages import AdvantageOptions
 from micebench.rl.lora import LoraOptions
 from micebench.rl.losses import Decay
@@ -14,7 +15,7 @@ from micebench.rl.samplers import SamplingPlan
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RolloutRecipe(_Part):
@@ -33,8 +34,8 @@ class LearnRecipe(_Part):
     micro: int = Field(default=32, ge=1, description="edits per forward pass of one process")
     lr: float = Field(gt=0)
     warmup: int = Field(default=30, ge=1, description="optimizer steps")
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip_norm: float = Field(default=1.0, gt=0, allow_inf_nan=True, description="largest gradient norm; .inf: any")
     min_advantage: float = Field(default=0.05, ge=0, description="edits with a smaller |advantage| are left out")
     ema: float = Field(default=0.99, ge=0, lt=1, description="average of the weights: what is validated and kept")
 
@@ -88,9 +89,9 @@ class RlRecipe(_Part):
     what `options` and `rollout.sampling` change.
     """
 
-    id: str
+    id: str = Field(pattern=ID_PATTERN, max_length=MAX_ID)
     description: str = ""
-    seed: int = 0
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     model: str
     options: dict[str, Any] = Field(
         default_factory=dict, description="in place of the model card's options, e.g. a smaller resolution"

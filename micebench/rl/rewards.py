@@ -194,6 +194,12 @@ def _places(rollouts: Rollouts[Any]) -> Iterator[Place]:
         yield int(session), int(rollout), int(turn)
 
 
+def check_metrics(metrics: Sequence[str], known: Sequence[str]) -> None:
+    """Raises CardError for a reward that a judge asked `known` does not give."""
+    for metric in metrics:
+        _parts(metric, known)
+
+
 def _parts(metric: str, known: Sequence[str]) -> tuple[str, ...]:
     """What is asked for a reward's sake."""
     parts = tuple(part for part in _PARTS.get(metric, (metric,)) if part in known)

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micebench.cards import EditorCard, TaskCard, load_card
-from micebench.engine.setup import check_domain, judge_source
+from micebench.engine.setup import JudgeSource, check_domain, judge_source
 from micebench.engine.weights import ModelFiles, card_identity, is_saved_pipeline, place, saved_pipeline_card
 from micebench.errors import CardError, RunError
 from micebench.rl.learnable import check_card
 from micebench.rl.recipe import RlRecipe
+from micebench.rl.rewards import check_metrics
 from micebench.tasks.load import load_task, load_task_card
+from micebench.train.workdir import noted_fields
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -64,7 +66,7 @@ def check_splits(recipe: RlRecipe) -> None:
 def claim_model(work: Path, identity: str) -> None:
     """Note the model in the work folder. Raises RunError if the training there started from another one."""
     path = work / "model.json"
-    if path.exists() and json.loads(path.read_text(encoding="utf-8"))["identity"] != identity:
+    if path.exists() and noted_fields(path).get("identity") != identity:
         raise RunError(f"{work} holds a training of another model, or of other weights; give another --out")
     path.write_text(json.dumps({"identity": identity}) + "\n", encoding="utf-8")
 
@@ -73,10 +75,20 @@ def training_sessions(recipe: RlRecipe, task: TaskCard, data: Path | None) -> "D
     """The sessions to train on: those of the task, without those that validation holds out of it.
 
     Raises:
-        CardError: validation leaves none of them.
+        CardError: validation leaves none of them, or fewer than an iteration takes.
         DataError: as `load_task`.
     """
-    sessions, held_out = load_task(task, data=data), recipe.validation
+    sessions = _without_held_out(recipe, load_task(task, data=data))
+    if recipe.rollout.sessions > len(sessions):
+        raise CardError(
+            f"recipe {recipe.id!r}, rollout.sessions is {recipe.rollout.sessions}, but task {recipe.task!r} has "
+            f"{len(sessions)} sessions to train on"
+        )
+    return sessions
+
+
+def _without_held_out(recipe: RlRecipe, sessions: "Dataset") -> "Dataset":
+    held_out = recipe.validation
     if held_out is None or held_out.task != recipe.task:
         return sessions
     if held_out.limit is None or held_out.limit >= len(sessions):
@@ -87,6 +99,27 @@ def training_sessions(recipe: RlRecipe, task: TaskCard, data: Path | None) -> "D
     images = sessions["image_path"]
     seen = set(images[: held_out.limit])
     return sessions.select([n for n in range(held_out.limit, len(sessions)) if images[n] not in seen])
+
+
+def rewarding_judge(recipe: RlRecipe, task: TaskCard) -> JudgeSource:
+    """The judge that gives the rewards. Raises CardError: there is none, or it lacks a metric of the weights."""
+    source = judge_source(recipe.judge, task)
+    if source is None:
+        raise CardError(f"task {task.id!r} has no judge of its own; name one with --judge")
+    try:
+        check_metrics(list(recipe.advantages.weights), source.metrics)
+    except CardError as error:
+        raise CardError(f"recipe {recipe.id!r}, advantages.weights: {error}") from error
+    return source
+
+
+def check_validation_sessions(recipe: RlRecipe, data: Path | None) -> None:
+    """Raises DataError if the held-out sessions are not there or cannot be read."""
+    held_out = recipe.validation
+    if held_out is None or held_out.task == recipe.task:
+        return
+    task = load_task_card(held_out.task)
+    load_task(task, data=data if task.data is not None else None, limit=1)
 
 
 def check_validation(recipe: RlRecipe, card: EditorCard) -> None:

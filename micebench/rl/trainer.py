@@ -18,8 +18,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from micebench.cards import EditorCard, TaskCard
-from micebench.engine.setup import judge_source
+from micebench.cards import EditorCard
 from micebench.engine.weights import NO_FILES, ModelFiles
 from micebench.errors import MicebenchError, NothingGained, RunError
 from micebench.rl.advantages import Advantages, advantages
@@ -33,12 +32,22 @@ from micebench.rl.recipe import RlRecipe
 from micebench.rl.report import write_report
 from micebench.rl.rewards import Rewards, RewardTable
 from micebench.rl.rollout import Rollouts, RolloutSpec, roll_out
+from micebench.rl.sampling_checks import check_sampling
 from micebench.rl.selection import Selection
-from micebench.rl.start import check_splits, check_validation, claim_model, starting_model, training_sessions
+from micebench.rl.start import (
+    check_splits,
+    check_validation,
+    check_validation_sessions,
+    claim_model,
+    rewarding_judge,
+    starting_model,
+    training_sessions,
+)
 from micebench.rl.validation import Validation
 from micebench.sessions import Session
 from micebench.tasks.dataset import iter_sessions
 from micebench.tasks.load import load_task_card
+from micebench.textfile import check_writable
 from micebench.train.workdir import Log, Progress, claim, load_checkpoint, logger, save_checkpoint
 
 if TYPE_CHECKING:
@@ -69,16 +78,22 @@ def train_rl(
             often. The same call goes on from the last checkpoint.
         NothingGained: not one optimizer step was made in the whole training.
     """
+    check_writable(work, "--out", RunError)
     accelerator = join_processes(recipe, work, device)
     task = load_task_card(recipe.task)
     card, identity = starting_model(recipe, task, card, files)
     check_splits(recipe)
     check_validation(recipe, card)
+    check_sampling(recipe, card)
+    judge = rewarding_judge(recipe, task)
     sessions = training_sessions(recipe, task, data)
-    rewards = _rewards(recipe, task)
+    check_validation_sessions(recipe, data)
     if accelerator.is_main_process:
         claim(work, recipe, grows="iterations")
         claim_model(work, identity)
+    rewards = Rewards(
+        judge.build(), list(recipe.advantages.weights), known=judge.metrics, limit=recipe.rollout.missing_limit
+    )
     accelerator.init_trackers("tensorboard")
     log = logger(work, accelerator, show)
     method = _method(recipe)
@@ -141,11 +156,6 @@ class Iteration:
         method: Method,
         learner: Learner,
     ) -> None:
-        if recipe.rollout.sessions > len(sessions):
-            raise RunError(
-                f"rollout.sessions is {recipe.rollout.sessions}, "
-                f"but task {recipe.task!r} has {len(sessions)} sessions"
-            )
         plan = recipe.rollout.sampling
         self._recipe, self._accelerator, self._sessions = recipe, accelerator, sessions
         self._policy, self._rewards, self._method, self._learner = policy, rewards, method, learner
@@ -244,14 +254,6 @@ def _method(recipe: RlRecipe) -> Method:
         return Nft(recipe.nft, clip)
     assert recipe.grpo is not None
     return Grpo(recipe.grpo, recipe.rollout.sampling, clip)
-
-
-def _rewards(recipe: RlRecipe, task: TaskCard) -> Rewards:
-    source = judge_source(recipe.judge, task)
-    if source is None:
-        raise RunError(f"task {task.id!r} has no judge of its own; name one with --judge")
-    metrics = list(recipe.advantages.weights)
-    return Rewards(source.build(), metrics, known=source.metrics, limit=recipe.rollout.missing_limit)
 
 
 def _validation(

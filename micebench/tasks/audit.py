@@ -1,15 +1,15 @@
 """`micebench check`: everything about a release that a number may depend on, without running an editor."""
 
 import hashlib
-import importlib
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from micebench.cards import TaskCard
+from micebench.cards import TaskCard, resolve
 from micebench.errors import DataError
 from micebench.instructions import ParsedEdit, by_pronoun, remain_names
 from micebench.sessions import ImageFile, Session
@@ -145,7 +145,8 @@ def _annotation_problems(session: Session, fields: Mapping[str, str]) -> Iterato
 
 def _field_names(card: TaskCard) -> Mapping[str, str]:
     """What the adapter's format calls our fields (its module's FIELDS), for messages."""
-    module = importlib.import_module(card.adapter.partition(":")[0])
+    resolve(card.adapter, where=f"task {card.id!r}: adapter")
+    module = sys.modules[card.adapter.partition(":")[0]]
     return {**FIELDS, **getattr(module, "FIELDS", {})}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from micebench.errors import DataError, remedy
+from micebench.errors import DataError, one_line, remedy
 from micebench.scratch import scratch_folder
 from micebench.sessions import Session, features, from_row, to_row
 
@@ -73,7 +73,11 @@ def _write(sessions: Iterable[Session], file: Any) -> None:
     with pa.ipc.new_stream(file, schema) as writer:
 
         def flush() -> None:
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            try:
+                table = pa.Table.from_pylist(rows, schema=schema)
+            except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+                raise _not_storable(rows, schema) from error
+            writer.write_table(table)
             rows.clear()
 
         for session in sessions:
@@ -84,6 +88,20 @@ def _write(sessions: Iterable[Session], file: Any) -> None:
                 held = 0
         if rows:
             flush()
+
+
+def _not_storable(rows: list[dict[str, Any]], schema: "pa.Schema") -> DataError:
+    """The first of the rows that does not fit the schema, and which value of it."""
+    import pyarrow as pa
+
+    for row in rows:
+        for name, value in row.items():
+            try:
+                pa.array([value], type=schema.field(name).type)
+            except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+                where = row["provenance"] or f"session {row['id']!r}"
+                return DataError(f"{where}: {name} cannot be stored ({one_line(error, 200)})")
+    return DataError("a batch of sessions cannot be stored")
 
 
 def _weight(session: Session) -> int:

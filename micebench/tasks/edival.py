@@ -7,16 +7,19 @@ import ast
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from micebench.cards import TaskCard
-from micebench.errors import DataError
-from micebench.sessions import Session
+from micebench.errors import DataError, one_line
+from micebench.json_lines import check_text
+from micebench.sessions import ImageFile, Session
 from micebench.tasks import rows
 from micebench.tasks.annotated import AnnotatedRow, build_turns
 from micebench.tasks.faults import mark
 from micebench.tasks.images import find_image
+from micebench.textfile import opened
 
 FIELDS = {
     "instruction": "instructions",
@@ -31,6 +34,7 @@ _CUMULATIVE = ("instructions", "task_type", "format_instructions")
 _STATES = ("unchanged_objects", "available_objects", "all_objects")
 _COLUMNS = ("image_index", "turns", *_CUMULATIVE, "bg_consistency", *_STATES)
 _FLAGS = {"True": True, "False": False}  # bool("False") is True, so never bool()
+_MOST_DIGITS = 18
 _IMAGE_FOLDERS = ("input_images_resize_512", "images", "")
 
 
@@ -47,10 +51,10 @@ def sessions(card: TaskCard, folder: Path | None, *, on_bad_row: rows.OnBadRow =
     two is meant. Of two rows for the same turns the second is refused.
     """
     for file in rows.annotation_files(card, folder):
-        folders = [file.path.parent / name for name in _IMAGE_FOLDERS]
+        folders, root = [file.path.parent / name for name in _IMAGE_FOLDERS], folder or file.path.parent
         for index, prefixes in _grouped(file, on_bad_row).items():
             try:
-                yield _session(card, index, prefixes, folders)
+                yield _session(card, index, prefixes, folders, root)
             except rows.BadRow as error:
                 on_bad_row(error)
 
@@ -72,7 +76,7 @@ def _grouped(file: rows.AnnotationFile, on_bad_row: rows.OnBadRow) -> dict[int, 
 
 def _rows(file: rows.AnnotationFile, on_bad_row: rows.OnBadRow) -> Iterator[tuple[str, dict[str, str]]]:
     try:
-        with file.path.open(encoding="utf-8", newline="") as lines:
+        with opened(file.path) as binary, TextIOWrapper(binary, "utf-8-sig", newline="") as lines:
             reader = csv.reader(lines)
             header = next(reader, [])
             missing = [name for name in _COLUMNS if name not in header]
@@ -87,14 +91,14 @@ def _rows(file: rows.AnnotationFile, on_bad_row: rows.OnBadRow) -> Iterator[tupl
                     on_bad_row(rows.BadRow(where, "", f"{len(values)} cells, the header has {len(header)}"))
                 elif values:
                     yield where, dict(zip(header, values, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file.path}: cannot be read as UTF-8 CSV ({error})") from error
 
 
 def _whole(values: Mapping[str, str], key: str, where: str) -> int:
     found = values[key].strip()
-    if not found.isdecimal():
-        raise rows.BadRow(where, key, f"expected a whole number, found {found!r}")
+    if not found.isdecimal() or len(found) > _MOST_DIGITS:
+        raise rows.BadRow(where, key, f"expected a whole number, found {one_line(found, 40)!r}")
     return int(found)
 
 
@@ -103,12 +107,14 @@ def _literal(cell: str) -> Any:
     if cell in _FLAGS:
         return _FLAGS[cell]
     try:
-        return ast.literal_eval(cell)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = ast.literal_eval(cell)
+        check_text(value)
+        return value
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return cell
 
 
-def _session(card: TaskCard, index: int, prefixes: Mapping[int, _Prefix], folders: list[Path]) -> Session:
+def _session(card: TaskCard, index: int, prefixes: Mapping[int, _Prefix], folders: list[Path], root: Path) -> Session:
     longest = prefixes[max(prefixes)]
     texts = rows.instructions(longest.values, "instructions", longest.where)
     if len(texts) != max(prefixes):
@@ -124,7 +130,7 @@ def _session(card: TaskCard, index: int, prefixes: Mapping[int, _Prefix], folder
         id=str(index),
         task=card.id,
         track="plain",
-        image=_image(index, folders),
+        image=_image(index, folders, root),
         turns=build_turns(AnnotatedRow(merged, FIELDS, places), texts, "plain"),
         provenance=prefixes[min(prefixes)].where,
     )
@@ -140,9 +146,9 @@ def _refuse_conflicts(index: int, prefixes: Mapping[int, _Prefix], longest: _Pre
                 raise rows.BadRow(prefix.where, key, fault)
 
 
-def _image(index: int, folders: list[Path]):
+def _image(index: int, folders: list[Path], root: Path) -> ImageFile:
     for suffix in ("jpg", "png", "jpeg"):
-        image = find_image(f"{index}_input_raw.{suffix}", folders)
+        image = find_image(f"{index}_input_raw.{suffix}", folders, root)
         if image.present:
             return image
-    return find_image(f"{index}_input_raw.jpg", folders)
+    return find_image(f"{index}_input_raw.jpg", folders, root)

@@ -90,7 +90,7 @@ def _inside(image: ImageFile | None, folder: Path) -> ImageFile | None:
     """An image stored as a path only counts if it lies in the folder: a data file may not point anywhere else."""
     if image is None or image.file is None:
         return image
-    return ImageFile(image.path, file=find_image(image.file, [folder]).file)
+    return ImageFile(image.path, file=find_image(image.file, [folder], folder).file)
 
 
 def _session(card: TaskCard, row: dict[str, Any], where: str, folder: Path) -> Session:
@@ -122,7 +122,7 @@ def _session(card: TaskCard, row: dict[str, Any], where: str, folder: Path) -> S
         id=rows.text(row, "id", where),
         task=card.id,
         track=track,
-        image=find_image(rows.text(row, "image", where), [folder]),
+        image=find_image(rows.text(row, "image", where), [folder], folder),
         turns=turns,
         rule=_rule(row.get("rule"), where),
         category=None if category is None else rows.text(row, "category", where),
@@ -150,4 +150,4 @@ def _rule(value: Any, where: str) -> Rule | None:
 
 
 def _image(path: str | None, folder: Path) -> ImageFile | None:
-    return None if path is None else find_image(path, [folder])
+    return None if path is None else find_image(path, [folder], folder)

@@ -1,25 +1,42 @@
 """Images of a release: found when they are there, named when they are not, decoded by nobody here."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from micebench.sessions import ImageFile, Session
 
 
-def find_image(path: str, folders: Sequence[Path]) -> ImageFile:
+def find_image(path: str, folders: Sequence[Path], root: Path) -> ImageFile:
     """The image a row names, looked for in `folders` in order.
 
-    A path that is absolute or climbs out of its folder (``..``) is not followed: annotation files come from
-    elsewhere, and must not be able to read this machine's files. Such an image counts as absent.
+    A path that is absolute or leads out of the data folder, by ``..`` or by a link, is not followed: annotation files
+    come from elsewhere, and must not be able to read this machine's files. Such an image counts as absent.
+
+    Args:
+        root: the data folder, which no link may leave.
     """
     relative = PurePosixPath(path.replace("\\", "/"))
     if not path or relative.is_absolute() or ".." in relative.parts:
         return ImageFile(path)
     for folder in folders:
         candidate = folder / relative
-        if candidate.is_file():
+        if os.path.isfile(candidate) and _inside(candidate, root):
             return ImageFile(path, file=str(candidate))
     return ImageFile(path)
+
+
+def _inside(file: Path, root: Path) -> bool:
+    """Whether a file, links followed, lies in `root`, which may itself be a link.
+
+    A snapshot of the hub's cache is a folder of links to the blobs beside it, and these count as inside.
+    """
+    real, home = os.path.realpath(file), Path(os.path.realpath(root))
+    if Path(real).is_relative_to(home):
+        return True
+    return any(
+        parent.name == "snapshots" and Path(real).is_relative_to(parent.parent / "blobs") for parent in home.parents
+    )
 
 
 def named_images(session: Session) -> Iterator[tuple[int, str, ImageFile]]:

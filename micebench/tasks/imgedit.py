@@ -7,12 +7,12 @@ The released files are JSON lines although they are called .json; the form its R
 "1", "2", ..., is read too.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from micebench.cards import TaskCard
+from micebench.errors import DataError
 from micebench.sessions import Session, Turn
 from micebench.tasks import rows
 from micebench.tasks.images import find_image
@@ -36,7 +36,7 @@ def sessions(card: TaskCard, folder: Path | None, *, on_bad_row: rows.OnBadRow =
                     id=f"{category}/{Path(path).stem}",
                     task=card.id,
                     track="plain",
-                    image=find_image(path, folders),
+                    image=find_image(path, folders, folder or file.path.parent),
                     turns=_turns(row, where),
                     category=category,
                     provenance=where,
@@ -47,8 +47,8 @@ def sessions(card: TaskCard, folder: Path | None, *, on_bad_row: rows.OnBadRow =
 
 def _rows(file: rows.AnnotationFile, on_bad_row: rows.OnBadRow) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        whole = json.loads(file.path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        whole = rows.json_document(file)
+    except DataError:
         whole = None  # not one document: JSON lines, whose errors are named by line
     if isinstance(whole, dict) and "id" not in whole:
         for key, row in whole.items():

@@ -28,12 +28,12 @@ def sessions(card: TaskCard, folder: Path | None, *, on_bad_row: rows.OnBadRow =
             try:
                 if not isinstance(item, dict):
                     raise rows.BadRow(where, "", "expected an object")
-                yield _session(card, item, where, file.path.parent)
+                yield _session(card, item, where, file.path.parent, folder or file.path.parent)
             except rows.BadRow as error:
                 on_bad_row(error)
 
 
-def _session(card: TaskCard, item: dict[str, Any], where: str, folder: Path) -> Session:
+def _session(card: TaskCard, item: dict[str, Any], where: str, folder: Path, root: Path) -> Session:
     name = rows.text(item, "id", where)
     texts = rows.instructions(item, "turns", where)
     labels = rows.column(item, "labels", where, len(texts), lambda value: value in LABELS, required=False)
@@ -42,7 +42,7 @@ def _session(card: TaskCard, item: dict[str, Any], where: str, folder: Path) -> 
         id=name,
         task=card.id,
         track="plain",
-        image=find_image(f"images/{name}.png", [folder]),
+        image=find_image(f"images/{name}.png", [folder], root),
         turns=tuple(
             Turn(number=number, instruction=instruction, label=labels.values[number - 1])
             for number, instruction in enumerate(texts, 1)

@@ -5,11 +5,12 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from micebench.cards import CardFolders, TaskCard, load_card, resolve
+from micebench.cards import CardFolders, TaskCard, failure_of, load_card, made, resolve
 from micebench.errors import CardError, DataError
 from micebench.sessions import ImageFile, Session
 from micebench.tasks.dataset import build_dataset, iter_sessions
@@ -18,6 +19,9 @@ from micebench.tasks.source import locate
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+LONGEST_ID = 1000
+"""Characters of a session's id, which stands in every line about the session."""
 
 __all__ = ["Fingerprint", "fingerprint", "iter_sessions", "load_task", "load_task_card", "open_sessions"]
 
@@ -75,11 +79,27 @@ def open_sessions(
     try:
         signature = inspect.signature(adapter)
         signature.bind(card, folder, **options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise CardError(f"{where} {card.adapter} does not take the card's options ({error})") from error
     if on_bad_row is not None and "on_bad_row" in signature.parameters:
         options["on_bad_row"] = on_bad_row
-    return iter(adapter(card, folder, **options))
+    found = made(card.adapter, partial(adapter, card, folder, **options), where=where)
+    return _iterated(found, card.adapter, where)
+
+
+def _iterated(sessions: Any, adapter: str, where: str) -> Iterator[Session]:
+    """What an adapter yields. Raises CardError for what it raises, and for what is no Session."""
+    doing, module = f"{where} {adapter}", adapter.partition(":")[0]
+    with failure_of(doing, module):
+        remaining = iter(sessions)
+    while True:
+        with failure_of(doing, module):
+            session = next(remaining, None)
+        if session is None:
+            return
+        if not isinstance(session, Session):
+            raise CardError(f"{doing} yields a {type(session).__name__}, expected micebench.sessions.Session")
+        yield session
 
 
 def fingerprint(sessions: Iterable[Session]) -> str:
@@ -164,6 +184,12 @@ def _checked(card: TaskCard, sessions: Iterable[Session]) -> Iterator[Session]:
     seen: dict[str, str] = {}
     for session in sessions:
         where = session.provenance or f"session {session.id!r}"
+        if not isinstance(session.id, str) or not session.id.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DataError(f"{where}: the session's id is {session.id!r}; give a text that names it")
+        if len(session.id) > LONGEST_ID:
+            raise DataError(
+                f"{where}: the session's id has {len(session.id)} characters, at most {LONGEST_ID} are read"
+            )
         if session.id in seen:
             raise DataError(f"{where}: id {session.id!r} is already used at {seen[session.id]}; ids name one session")
         seen[session.id] = where

@@ -8,7 +8,7 @@ HF form     DIR/data/dev-*.parquet
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from micebench.cards import TaskCard
@@ -107,24 +107,26 @@ def _local_sessions(card: TaskCard, file: rows.AnnotationFile, on_bad_row: rows.
         try:
             if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
                 raise rows.BadRow(where, "", "expected a list of turns")
-            yield _from_local(card, name, turns, where, file.path.parent / "images" / name)
+            yield _from_local(card, name, turns, where, file.path.parent / "images")
         except rows.BadRow as error:
             on_bad_row(error)
 
 
 def _from_local(card: TaskCard, name: str, turns: list[dict[str, Any]], where: str, images: Path) -> Session:
-    folders = [images]
+    if len(PurePosixPath(name.replace("\\", "/")).parts) != 1 or name in ("..", "/"):
+        raise rows.BadRow(where, "", "the img_id is the name of a folder in images/")
+    folders, root = [images / name], images.parent
     return Session(
         id=name,
         task=card.id,
         track="plain",
-        image=find_image(rows.text(turns[0], "input", where), folders),
+        image=find_image(rows.text(turns[0], "input", where), folders, root),
         turns=tuple(
             _turn(
                 number,
                 rows.text(turn, "instruction", f"{where}[{number}]"),
-                find_image(rows.text(turn, "output", f"{where}[{number}]"), folders),
-                find_image(turn["mask"], folders) if isinstance(turn.get("mask"), str) else None,
+                find_image(rows.text(turn, "output", f"{where}[{number}]"), folders, root),
+                find_image(turn["mask"], folders, root) if isinstance(turn.get("mask"), str) else None,
             )
             for number, turn in enumerate(turns, 1)
         ),

@@ -36,10 +36,11 @@ def sessions(card: TaskCard, folder: Path | None, *, on_bad_row: rows.OnBadRow =
         folder_name = file.path.parent.name
         folders = [file.path.parent, *([folder] if folder else [])]
         folders += [file.path.parent.parent] if folder_name in TRACKS else []
+        root = folders[-1]
         for where, row in rows.json_lines(file, on_bad_row):
             try:
                 track = _track(card, folder_name, row)
-                yield _session(card, row, where, (track, split), folders)
+                yield _session(card, row, where, (track, split), folders, root)
             except rows.BadRow as error:
                 on_bad_row(error)
 
@@ -65,7 +66,12 @@ def _track(card: TaskCard, folder_name: str, row: dict[str, Any]) -> Track:
 
 
 def _session(
-    card: TaskCard, row: dict[str, Any], where: str, track_split: tuple[Track, str], folders: list[Path]
+    card: TaskCard,
+    row: dict[str, Any],
+    where: str,
+    track_split: tuple[Track, str],
+    folders: list[Path],
+    root: Path,
 ) -> Session:
     track, split = track_split
     path = rows.text(row, "image", where)
@@ -75,7 +81,7 @@ def _session(
         id=f"{track}/{split}/{Path(path).stem}",
         task=card.id,
         track=track,
-        image=find_image(path, folders),
+        image=find_image(path, folders, root),
         turns=turns,
         rule=parse_rule(texts[0]) if track == "cm" else None,
         provenance=where,

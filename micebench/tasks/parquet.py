@@ -17,7 +17,7 @@ def open_parquet(file: AnnotationFile, columns: Sequence[str]) -> Any:
 
     try:
         parquet = pq.ParquetFile(file.path)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{file.path}: not a readable parquet file ({one_line(error)})") from error
     known = parquet.schema_arrow.names
     for name in columns:
@@ -36,7 +36,7 @@ def parquet_rows(file: AnnotationFile, columns: Sequence[str]) -> Iterator[tuple
             for row in batch.to_pylist():
                 number += 1
                 yield f"{file.name}:{number}", row
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{file.path}: unreadable after row {number} ({one_line(error)})") from error
 
 

@@ -1,13 +1,17 @@
 """Reading other people's rows: which file, which line, which field, and what to do with a bad one."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from micebench.cards import TaskCard
-from micebench.errors import DataError
+from micebench.errors import CardError, DataError
+from micebench.json_lines import JsonFault, parse_json
+from micebench.json_lines import json_lines as parsed_lines
+from micebench.textfile import read_text
+
+_MOST_BYTES = 512 << 20  # of a whole JSON document
 
 
 class BadRow(DataError):
@@ -48,6 +52,7 @@ def annotation_files(card: TaskCard, folder: Path | None) -> list[AnnotationFile
     A card with a single pattern also accepts the bare file directly in the folder.
 
     Raises:
+        CardError: a pattern that leads out of the folder.
         DataError: no folder, or a pattern that matches nothing.
     """
     patterns = card.data.files if card.data else []
@@ -55,6 +60,9 @@ def annotation_files(card: TaskCard, folder: Path | None) -> list[AnnotationFile
         raise DataError(f"task {card.id!r}: its card names no annotation files (data.files)")
     found: list[AnnotationFile] = []
     for pattern in patterns:
+        parts = Path(pattern).parts
+        if not parts or Path(pattern).is_absolute() or ".." in parts or "\0" in pattern:
+            raise CardError(f"task {card.id!r}, data.files: {pattern!r} is not a path inside the data folder")
         matches = sorted(path for path in folder.glob(pattern) if path.is_file())
         if not matches and len(patterns) == 1:
             matches = sorted(path for path in folder.glob(Path(pattern).name) if path.is_file())
@@ -69,33 +77,24 @@ def annotation_files(card: TaskCard, folder: Path | None) -> list[AnnotationFile
 
 def json_lines(file: AnnotationFile, on_bad_row: OnBadRow) -> Iterator[tuple[str, dict[str, Any]]]:
     """("file:line", object) for every line that is not blank. A line that is no JSON object is a bad row."""
-    try:
-        with file.path.open(encoding="utf-8", errors="strict") as lines:
-            for number, line in enumerate(lines, 1):
-                where = f"{file.name}:{number}"
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    on_bad_row(BadRow(where, "", f"not valid JSON ({error.msg} at character {error.pos + 1})"))
-                    continue
-                if isinstance(row, dict):
-                    yield where, row
-                else:
-                    on_bad_row(BadRow(where, "", f"a {type(row).__name__} where an object was expected"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file.path}: cannot be read as UTF-8 text ({error})") from error
+    for number, row in parsed_lines(file.path, allow_nan=True):
+        where = f"{file.name}:{number}"
+        if isinstance(row, dict):
+            yield where, row
+        elif isinstance(row, JsonFault):
+            at = f" at character {row.column}" if row.column else ""
+            on_bad_row(BadRow(where, "", f"not valid JSON ({row}{at})"))
+        else:
+            on_bad_row(BadRow(where, "", f"a {type(row).__name__} where an object was expected"))
 
 
 def json_document(file: AnnotationFile) -> Any:
     """A whole JSON file. Raises DataError naming file, line and column."""
     try:
-        return json.loads(file.path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file.path}:{error.lineno}: not valid JSON ({error.msg}, column {error.colno})") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file.path}: cannot be read as UTF-8 text ({error})") from error
+        return parse_json(read_text(file.path, _MOST_BYTES), allow_nan=True)
+    except JsonFault as error:
+        place = (f":{error.line}", f", column {error.column}") if error.line else ("", "")
+        raise DataError(f"{file.path}{place[0]}: not valid JSON ({error}{place[1]})") from error
 
 
 def text(row: Mapping[str, Any], key: str, where: str) -> str:

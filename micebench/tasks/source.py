@@ -1,5 +1,6 @@
 """Where a task's files are: a local folder (--data DIR), or the hub at the card's pinned revision."""
 
+import os
 from pathlib import Path
 from typing import cast
 
@@ -18,11 +19,7 @@ def locate(card: TaskCard, data: Path | str | None = None) -> Path | None:
             raise DataError(f"task {card.id!r} makes its own sessions; leave --data out")
         return None
     if data is not None:
-        folder = Path(data).expanduser()
-        if not folder.is_dir():
-            what = "is a file" if folder.exists() else "does not exist"
-            raise DataError(f"--data {data}: {what}; give the folder that holds {_files(card)}")
-        return folder
+        return _given(card, Path(data))
     if card.data.repo is None:
         raise DataError(
             f"task {card.id!r} has no public address micebench knows: give its folder with --data DIR "
@@ -34,6 +31,23 @@ def locate(card: TaskCard, data: Path | str | None = None) -> Path | None:
             f"(the 40-character commit of {card.data.repo})"
         )
     return _snapshot(card, card.data.repo, card.data.revision)
+
+
+def _given(card: TaskCard, data: Path) -> Path:
+    try:
+        folder = data.expanduser()
+    except RuntimeError as error:  # ~somebody
+        raise DataError(f"--data {data}: {error}") from error
+    if not os.path.isdir(folder):
+        what = "is a file" if os.path.exists(folder) else "does not exist"
+        raise DataError(f"--data {data}: {what}; give the folder that holds {_files(card)}")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise DataError(f"--data {data}: no permission to read the folder")
+    try:
+        os.path.abspath(folder).encode()
+    except UnicodeError as error:
+        raise DataError(f"--data {str(data)!r}: the folder's name is not UTF-8; rename it, or link to it") from error
+    return folder
 
 
 def _files(card: TaskCard) -> str:

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from micebench.cards import check_fields, recipe_fields
-from micebench.instructions import EditType
-from micebench.sessions import Track
+from micebench.cards.recipes import ID_PATTERN, MAX_ID
+from micebench.instructions import EDIT_TYPES, EditType
+from micebench.sessions import TRACKS, Track
 
 Context = Literal["last", "history"]
+Positive = Annotated[int, Field(ge=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AutoencoderRecipe(_Part):
@@ -24,12 +26,14 @@ class AutoencoderRecipe(_Part):
     do not add up when an editor reads its own outputs turn after turn.
     """
 
-    channels: tuple[int, ...] = (32, 64, 64)
-    latent_channels: int = 16
+    channels: tuple[Annotated[int, Field(ge=16, multiple_of=16)], ...] = Field(
+        default=(32, 64, 64), min_length=1, max_length=4, description="each level but the first halves the image"
+    )
+    latent_channels: int = Field(default=16, ge=1)
     steps: int = Field(ge=1)
     batch: int = Field(default=8, ge=2, description="images; many small steps learn textures faster than few large")
-    lr: float = 2e-3
-    warmup: int = 50
+    lr: float = Field(default=2e-3, gt=0)
+    warmup: int = Field(default=50, ge=1)
     soil: float = Field(default=0.015, description="largest noise (std, of [0, 1]) added to the input")
     latent_noise: float = Field(default=0.05, description="noise added to latents, in units of their std")
     kl: float = 1e-6
@@ -38,22 +42,40 @@ class AutoencoderRecipe(_Part):
 class TransformerRecipe(_Part):
     """`FluxTransformer2DModel`."""
 
-    double_blocks: int = 3
-    single_blocks: int = 5
-    heads: int = 3
-    head_dim: int = 64
-    rope_axes: tuple[int, int, int] = (16, 24, 24)
+    double_blocks: int = Field(default=3, ge=1)
+    single_blocks: int = Field(default=5, ge=0)
+    heads: int = Field(default=3, ge=1)
+    head_dim: int = Field(default=64, ge=1)
+    rope_axes: tuple[Positive, Positive, Positive] = (16, 24, 24)
+
+    @model_validator(mode="after")
+    def _axes_fill_a_head(self) -> Self:
+        if sum(self.rope_axes) != self.head_dim or any(axis % 2 for axis in self.rope_axes):
+            raise ValueError(
+                f"rope_axes {list(self.rope_axes)}: give even numbers that add up to head_dim {self.head_dim}"
+            )
+        return self
 
 
 class TextRecipe(_Part):
     """Word-level vocabulary; a small T5 encoder and a small CLIP text model, learned along."""
 
-    width: int = 128
-    t5_layers: int = 2
-    clip_layers: int = 1
-    heads: int = 4
-    tokens: int = Field(default=48, description="max_sequence_length of every prompt; a longer one loses its start")
-    pooled_tokens: int = Field(default=48, description="positions of the CLIP text model; it sees the prompt's end")
+    width: int = Field(default=128, ge=1)
+    t5_layers: int = Field(default=2, ge=1)
+    clip_layers: int = Field(default=1, ge=1)
+    heads: int = Field(default=4, ge=1)
+    tokens: int = Field(
+        default=48, ge=1, description="max_sequence_length of every prompt; a longer one loses its start"
+    )
+    pooled_tokens: int = Field(
+        default=48, ge=1, description="positions of the CLIP text model; it sees the prompt's end"
+    )
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
 
 
 class FlowRecipe(_Part):
@@ -61,22 +83,30 @@ class FlowRecipe(_Part):
 
     steps: int = Field(ge=1)
     batch: int = Field(default=64, ge=1)
-    lr: float = 1.2e-3
-    final_lr_share: float = Field(default=0.05, description="cosine decay ends at this share of lr")
-    warmup: int = 100
-    clip_norm: float = 1.0
-    weight_decay: float = 0.01
-    ema: float = 0.998
+    lr: float = Field(default=1.2e-3, gt=0)
+    final_lr_share: float = Field(default=0.05, ge=0, le=1, description="cosine decay ends at this share of lr")
+    warmup: int = Field(default=100, ge=1)
+    clip_norm: float = Field(default=1.0, gt=0, allow_inf_nan=True)
+    weight_decay: float = Field(default=0.01, ge=0)
+    ema: float = Field(default=0.998, ge=0, lt=1)
     sigma_mean: float = Field(default=1.0, description="noise level = sigmoid(mean + std * normal)")
-    sigma_std: float = 1.2
-    changed_share: float = Field(default=0.5, description="share of the loss on tokens the edit changes")
+    sigma_std: float = Field(default=1.2, ge=0)
+    changed_share: float = Field(default=0.5, ge=0, le=1, description="share of the loss on tokens the edit changes")
     context_noise: float = Field(default=0.05, description="largest noise on the context latents")
-    weights: dict[EditType, float] = Field(
+    weights: dict[EditType, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict, description="how often a type is kept, relative to the others; 1 if not named"
     )
     tracks: tuple[Track, ...] = Field(
-        default=("plain", "plain", "plain", "cm", "cu"), description="where edits come from; each entry as often"
+        default=("plain", "plain", "plain", "cm", "cu"),
+        min_length=1,
+        description="where edits come from; each entry as often",
     )
+
+    @model_validator(mode="after")
+    def _something_is_kept(self) -> Self:
+        if not any(self.weights.get(kind, 1.0) for kind in EDIT_TYPES):
+            raise ValueError("weights: give at least one edit type a weight above 0")
+        return self
 
 
 class ValidationRecipe(_Part):
@@ -90,9 +120,9 @@ class ValidationRecipe(_Part):
 class Recipe(_Part):
     """A whole training run, from nothing (`autoencoder`) or from another model's weights (`start`)."""
 
-    id: str
+    id: str = Field(pattern=ID_PATTERN, max_length=MAX_ID)
     description: str = ""
-    seed: int = 0
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     start: str | None = Field(default=None, description="model, or path of a saved pipeline, to go on from")
     context: Context = Field(default="last", description="what a prompt says: see `EditRequest`")
     autoencoder: AutoencoderRecipe | None = None
@@ -107,6 +137,10 @@ class Recipe(_Part):
     def _one_origin(self) -> Self:
         if (self.start is None) == (self.autoencoder is None):
             raise ValueError("give either start (a model to go on from) or autoencoder (a model from nothing)")
+        if self.context == "history" and self.validation.sessions < len(TRACKS):
+            raise ValueError(
+                f"validation.sessions: context history is validated on {len(TRACKS)} tracks; give as many"
+            )
         return self
 
     @property

@@ -10,10 +10,13 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from pydantic import BaseModel, ValidationError
 
-from micebench.errors import RunError
+from micebench.errors import RunError, one_line
 from micebench.heap import keep_freed_memory
+from micebench.json_lines import JsonFault, parse_json
 from micebench.store.keys import content_key
+from micebench.textfile import check_writable, read_text
 
+_MOST_BYTES = 1 << 20  # of a recipe kept with its training
 Log = Callable[[int, dict[str, float]], None]
 
 
@@ -27,13 +30,16 @@ def accelerator_for(work: Path, precision: str, device: str | None, handlers: Se
             f"device is {device!r}; give cpu, or leave it out for a GPU if there is one (which: CUDA_VISIBLE_DEVICES)"
         )
     AcceleratorState._reset_state()
-    accelerator = Accelerator(
-        mixed_precision=precision,
-        cpu=device == "cpu",
-        log_with="tensorboard",
-        project_dir=work,
-        kwargs_handlers=list(handlers),
-    )
+    try:
+        accelerator = Accelerator(
+            mixed_precision=precision,
+            cpu=device == "cpu",
+            log_with="tensorboard",
+            project_dir=work,
+            kwargs_handlers=list(handlers),
+        )
+    except ValueError as error:
+        raise RunError(f"precision {precision} cannot be trained in here ({one_line(error, 200)})") from error
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     return accelerator
@@ -45,14 +51,18 @@ def claim(work: Path, recipe: BaseModel, *, grows: str | None = None) -> None:
     Args:
         grows: a number in the recipe that may be larger than the noted one: the training then goes on from its end.
     """
-    work.mkdir(parents=True, exist_ok=True)
+    check_writable(work, "--out", RunError)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{work}: cannot be made ({error.strerror}); give another --out") from error
     path, said = work / "recipe.json", json.loads(recipe.model_dump_json())
     if path.exists():
         noted = _said(type(recipe), path)
         if grows is not None and content_key({**noted, grows: said[grows]}) == content_key(said):
-            if noted[grows] > said[grows]:
+            if not isinstance(noted.get(grows), int) or noted[grows] > said[grows]:
                 raise RunError(
-                    f"{work} holds a training of {noted[grows]} {grows}, more than the {said[grows]} asked for; "
+                    f"{work} holds a training of {noted.get(grows)} {grows}, more than the {said[grows]} asked for; "
                     "give another --out, or as many"
                 )
         elif content_key(noted) != content_key(said):
@@ -60,9 +70,20 @@ def claim(work: Path, recipe: BaseModel, *, grows: str | None = None) -> None:
     path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
+def noted_fields(path: Path) -> dict[str, Any]:
+    """What a JSON file of the work folder says. Raises RunError if it is damaged."""
+    try:
+        fields = parse_json(read_text(path, _MOST_BYTES, RunError))
+    except JsonFault as error:
+        raise RunError(f"{path}: damaged ({error}); restore it, or give another --out") from error
+    if not isinstance(fields, dict):
+        raise RunError(f"{path}: damaged (no object); restore it, or give another --out")
+    return fields
+
+
 def _said(kind: type[BaseModel], path: Path) -> dict[str, Any]:
     """What a noted recipe says today: a field that recipes have gained since is at its default."""
-    noted = json.loads(path.read_text(encoding="utf-8"))
+    noted = noted_fields(path)
     try:
         return json.loads(kind.model_validate(noted).model_dump_json())
     except ValidationError:  # a field that is gone

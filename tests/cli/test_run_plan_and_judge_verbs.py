@@ -69,7 +69,7 @@ def test_one_may_edit_now_and_judge_later(micebench, tmp_path: Path) -> None:
     toy_cards(tmp_path / "cards")
     words = ("-t", "toy", "-m", "painter", "--cards", "cards", "--out", "r")
     code, out, _ = micebench("run", *words, "--judge", "none")
-    assert (code, out) == (0, "the edits are not judged; run: micebench judge r --judge meter\n")
+    assert (code, out) == (0, "the edits are not judged; run: micebench judge r --judge meter --cards cards\n")
     with pytest.raises(RunError, match=r"not judged yet; run `micebench judge .*r --judge NAME`"):
         open_run(tmp_path / "r").verdicts()
     assert micebench("judge", "r", "--judge", "meter", "--cards", "cards", "--quiet")[0] == 0

@@ -79,6 +79,8 @@ def test_a_recipe_is_trained_from_the_command_line(train, tmp_path: Path) -> Non
         (["mt-editflow-nft", "--device", "gpu"], "device is 'gpu'"),
         (["mt-editflow-nft", "--judge", "nobody"], "'nobody'"),
         (["mt-editflow-nft", "--iterations", "0"], "iterations"),
+        (["mt-editflow-nft", "--seed", str(2**70)], "seed"),
+        (["kontext", "--seed", str(2**70)], "--seed: seed"),
         (["mt-editflow"], "mt-editflow-nft"),
         (["kontext", "--model", "kontext"], "--model: for post-training"),
         (["kontext", "--iterations", "3", "--judge", "exact"], "--judge, --iterations: for post-training"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from micebench.cards import command
 from micebench.errors import DataError, MicebenchError
 from micebench.report.leaderboard.boards import Board, Entry, boards
 from micebench.report.leaderboard.evidence import read_evidence
@@ -141,7 +142,9 @@ def site_files(site: Path) -> Iterator[Path]:
     """The files of a built site. Raises DataError if it is none, or if one is missing."""
     names = listing(site)
     if names is None:
-        raise DataError(f"{site}: not a site; build it with `micebench leaderboard build results/ --out {site}`")
+        raise DataError(
+            f"{site}: not a site; build it with `{command('leaderboard', 'build', 'results/', '--out', site)}`"
+        )
     for name in (*names, LISTING):
         path = site / name
         if not path.is_file():

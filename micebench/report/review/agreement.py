@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
+from micebench.cards import command
 from micebench.engine.calibrate import calibrate
 from micebench.engine.people import Labels, NothingShared, labels_of, records_of, reviewers
 from micebench.engine.run import Run
@@ -39,7 +40,7 @@ def agreement(
     labelled = {asked.metric for labels in given.values() for asked in labels.final}
     if not labelled:
         who = f" of {reviewer}" if reviewer is not None else ""
-        raise NothingShared(f"{run.path} has no labels{who}; give some with `micebench review {run.path}`")
+        raise NothingShared(f"{run.path} has no labels{who}; give some with `{command('review', run.path)}`")
     wanted = [name for name in QUESTIONS if name in (metrics or labelled)]
     return {
         "run": str(run.path),

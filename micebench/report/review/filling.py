@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from micebench.cards import command
 from micebench.engine.people import Asked, NothingShared, labels_of, records_of, reviewers
 from micebench.engine.run import Run
 from micebench.engine.summarize import verdict_table
@@ -33,7 +34,7 @@ def filled(run: Run) -> dict[str, Any]:
     names = reviewers(run)
     given = {metric: _labels(run, metric) for metric in QUESTIONS}
     if not any(labels_of(run, name).final for name in names):
-        raise NothingShared(f"{run.path} has no labels; give some with `micebench review {run.path} --pending`")
+        raise NothingShared(f"{run.path} has no labels; give some with `{command('review', run.path, '--pending')}`")
     judged = run.manifest.judge is not None
     metrics = [*run.manifest.metrics, *(name for name in given if given[name] and name not in run.manifest.metrics)]
     table = run.table() if judged else _empty_table(run, [name for name in metrics if name in given])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from micebench.cards import CardFolders
+from micebench.cards import CardFolders, judge_command
 from micebench.engine.run import Run, open_run
 from micebench.errors import MicebenchError, RunError
 from micebench.report.headline import command
@@ -116,7 +116,8 @@ def _admit(run: Run, name: str, cards: CardFolders) -> None:
     manifest = run.manifest
     try:
         if manifest.judge is None:
-            raise RunError(f"it has no verdicts; run `micebench judge {run.path}`")
+            judge = manifest.task_card.get("judge") or "NAME"
+            raise RunError(f"it has no verdicts; run `{judge_command(run.path, judge, cards=cards)}`")
         task = claims.known_task(manifest, cards)
         claims.known_judge(manifest, task, cards)
         claims.known_model(manifest, name, task, cards)
