@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from micebench.cells import plain
-from micebench.errors import DataError
+from micebench.errors import DataError, one_line
 from micebench.json_lines import JsonFault, json_lines
 from micebench.textfile import read_text
 
