@@ -86,6 +86,8 @@ class Learner:
                 if batch.counts:
                     said.append({"loss": losses.detach().mean().item(), **numbers})
             norm = accelerator.clip_grad_norm_(self._policy.parameters(), self._part.clip_norm)
+            if accelerator.scaler is None:  # with one (fp16) such a step is skipped
+                _check_finite(norm, iteration)
             self.optimizer.step()
             self.optimizer.zero_grad()
             self.schedule.step()
@@ -148,3 +150,12 @@ def _idle(rollouts: Rollouts[Trace]) -> Batch:
 def _means(said: Sequence[Mapping[str, float]]) -> dict[str, float]:
     names = sorted({name for numbers in said for name in numbers})
     return {name: float(np.mean([numbers[name] for numbers in said if name in numbers])) for name in names}
+
+
+def _check_finite(norm: Tensor | None, iteration: int) -> None:
+    """Raises RunError before a step that would leave NaN in every weight. The norm is the same in all processes."""
+    if norm is not None and not bool(torch.isfinite(norm)):
+        raise RunError(
+            f"iteration {iteration}: the gradient has NaN or infinite values, and nothing was learnt from it; "
+            "lower learn.lr, or set precision: no, and start again in another folder"
+        )
