@@ -1,7 +1,6 @@
 """Sessions and turns: one form for every benchmark (objects here, `datasets` schema in `features`)."""
 # pyright: reportMissingTypeStubs=false
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,8 @@ from micebench.errors import DataError
 if TYPE_CHECKING:
     import datasets
     from PIL.Image import Image
+
+    from micebench.image_decoding import DecodedImage
 
 Track = Literal["plain", "cm", "cu"]
 """plain; cm: a standing rule given in turn 1; cu: later turns refer by pronoun."""
@@ -60,15 +61,18 @@ class ImageFile:
             raise DataError(f"image {self.file}: {error.strerror or error}") from error
 
     def open(self) -> "Image":
-        """The decoded RGB image. Raises DataError if absent or undecodable."""
-        import PIL.Image
+        """The upright 8-bit RGB image. Raises DataError if absent or refused by `decode_image`."""
+        return self.decode().image
+
+    def decode(self) -> "DecodedImage":
+        """The upright 8-bit RGB image, and what decoding changed. Raises DataError as `open` does."""
+        from micebench.image_decoding import decode_image
 
         data = self.read()
         try:
-            with PIL.Image.open(io.BytesIO(data)) as image:
-                return image.convert("RGB")
-        except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-            raise DataError(f"image {self.file or self.path}: not a readable image ({error})") from error
+            return decode_image(data)
+        except DataError as error:
+            raise DataError(f"image {self.file or self.path}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ The image is scaled with its aspect ratio kept, centred on a canvas of a support
 neutral grey. Of the result the same part is cut out and scaled to the input's size.
 """
 
-import io
 from dataclasses import dataclass
 from math import ceil, floor, log, sqrt
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from micebench.errors import EditorError
+from micebench.errors import DataError, EditorError
+from micebench.image_decoding import UnreadableImage, decode_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -104,23 +104,17 @@ def take_back(result: "Image", canvas: Canvas, size: Size) -> "Image":
 
 
 def decode(data: bytes, max_pixels: int) -> "Image":
-    """Untrusted bytes as an RGB image.
+    """Untrusted bytes as an upright RGB image (see `decode_image`).
 
     Raises:
-        EditorError: not a whole PNG, JPEG or WebP, or more than `max_pixels`; told from the header, before decoding.
+        EditorError: not a whole PNG, JPEG or WebP, a pixel format of unknown scale, or more than `max_pixels`.
     """
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise EditorError(f"an image of {width} x {height} pixels; at most {max_pixels:,} are accepted")
-            return image.convert("RGB")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise EditorError(f"an image of too many pixels ({error})") from error
-    except (OSError, ValueError, SyntaxError, MemoryError) as error:
+        return decode_image(data, formats=FORMATS, max_pixels=max_pixels).image
+    except UnreadableImage as error:
         raise EditorError("it is no readable PNG, JPEG or WebP image") from error
+    except DataError as error:
+        raise EditorError(str(error)) from error
 
 
 def _centred(size: Size, sheet: Size) -> Canvas:

@@ -19,6 +19,8 @@ _PLACES: tuple[tuple[Kind, str], ...] = (
     ("pipeline", "pipeline/model_index.json"),
     ("adapter", "pytorch_lora_weights.safetensors"),
     ("adapter", "adapter/pytorch_lora_weights.safetensors"),
+    ("adapter", "adapter_model.safetensors"),
+    ("adapter", "adapter/adapter_model.safetensors"),
 )
 _IN_THE_MAKING = re.compile(r"^\.|[-_.](new|old|tmp|partial)$")
 _HEADER = 8  # a safetensors file begins with the length of its header, 8 bytes, little-endian
@@ -93,6 +95,9 @@ def unfinished(checkpoint: Checkpoint) -> str:
             for shard in sorted(set(json.loads(file.read_bytes())["weight_map"].values())):
                 if not (file.parent / shard).is_file():
                     return f"{(file.parent / shard).relative_to(checkpoint.path)} is missing"
+        peft = (checkpoint.path / "adapter_model.safetensors").is_file()
+        if peft and not (checkpoint.path / "adapter_config.json").is_file():  # which says how strong it is
+            return "adapter_config.json is missing"
         if checkpoint.kind == "pipeline":
             for part in _parts(checkpoint.path / "model_index.json"):
                 if not any((checkpoint.path / part).glob("*")):

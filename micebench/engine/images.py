@@ -4,7 +4,8 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from micebench.errors import DataError, EditorError
-from micebench.png import encode_png
+from micebench.image_decoding import rgb_pixels
+from micebench.png import encode_png, is_bare_png
 from micebench.sessions import ImageFile
 
 if TYPE_CHECKING:
@@ -12,12 +13,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_CONVERTIBLE = ("L", "LA", "P", "PA", "RGBA", "RGBX", "1", "CMYK", "YCbCr")
+_CONVERTIBLE = ("RGB", "L", "LA", "P", "PA", "RGBA", "RGBX", "1", "CMYK", "YCbCr")
 _FLOAT_SLACK = 1e-3  # float noise of a decoder beyond [0, 1]; anything more is another scale
 
 
 def to_png(result: Any, size: tuple[int, int] | None) -> bytes:
-    """An editor's result as RGB PNG bytes.
+    """An editor's result as RGB PNG bytes; transparent pixels are composited on white.
 
     Args:
         result: PIL image, uint8 array (H, W, 3), or float array (H, W, 3) in [0, 1].
@@ -26,11 +27,12 @@ def to_png(result: Any, size: tuple[int, int] | None) -> bytes:
     Raises:
         EditorError: another type, dtype, shape or size; NaN or infinity; values out of range.
     """
+    import numpy as np
     from PIL import Image
 
     if isinstance(result, Image.Image):
-        image = result
-    elif type(result).__module__.partition(".")[0] == "numpy":
+        image = _from_pil(result)
+    elif isinstance(result, np.ndarray):
         image = _from_array(result)
     else:
         raise EditorError(
@@ -41,11 +43,13 @@ def to_png(result: Any, size: tuple[int, int] | None) -> bytes:
             f"the editor returned an image of {image.size[0]} x {image.size[1]} pixels for an input of "
             f"{size[0]} x {size[1]}"
         )
-    if image.mode != "RGB":
-        if image.mode not in _CONVERTIBLE:
-            raise EditorError(f"the editor returned an image of mode {image.mode!r}; expected RGB")
-        image = image.convert("RGB")
     return encode_png(image)
+
+
+def _from_pil(image: "Image") -> "Image":
+    if image.mode not in _CONVERTIBLE:
+        raise EditorError(f"the editor returned an image of mode {image.mode!r}; expected RGB")
+    return rgb_pixels(image).image
 
 
 def _from_array(array: "np.ndarray") -> "Image":
@@ -74,25 +78,27 @@ def _describe(result: Any) -> str:
 
 
 def decode_png(png: bytes) -> "Image":
-    """The decoded RGB image."""
+    """A PNG of the run as an RGB image without metadata. Raises DataError if it is no whole PNG."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(png)) as image:
-        image.load()
-        return image if image.mode == "RGB" else image.convert("RGB")
+    try:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+            image.load()
+            image.info = {}
+            return image if image.mode == "RGB" else image.convert("RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError("a stored image is no readable PNG; run the same `micebench run` command again") from error
 
 
 def source_png(image: ImageFile) -> bytes:
-    """An image of the data set as PNG bytes; a PNG that is already 8-bit RGB is kept as it is.
+    """An image of the data set as PNG bytes; a PNG of bare 8-bit RGB pixels is kept as it is.
 
     Raises:
-        DataError: absent or undecodable.
+        DataError: absent, undecodable, or of an unknown pixel format.
     """
     data = image.read()
     opened = ImageFile(image.path, data=data, file=image.file).open()
-    if data.startswith(_PNG) and data[24:26] == b"\x08\x02":
-        return data
-    return encode_png(opened)
+    return data if is_bare_png(data) else encode_png(opened)
 
 
 def png_size(png: bytes) -> tuple[int, int]:

@@ -1,11 +1,11 @@
 """The first stage: planned sessions and their images go into the run, so that it stands alone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from micebench.engine.images import source_png
 from micebench.errors import DataError, RunError, one_line
-from micebench.sessions import ImageFile, Session
+from micebench.sessions import ImageFile, Session, Turn
 from micebench.store.blobs import Blobs
 from micebench.store.journal import Journal
 from micebench.store.keys import sha256
@@ -18,14 +18,14 @@ _BATCH = 64
 def ingest(run: RunDir, sessions: Iterable[Session], turns: int, tick: Callable[[int], None]) -> None:
     """Write ``sessions.jsonl`` and the source blobs; on resume check that the data has not changed.
 
-    A source that cannot be read is recorded with its fault, and tried again on the next run.
+    A session whose source, target or mask cannot be read is recorded with the fault, and read again by the next run.
 
     Args:
         turns: the largest number of turns a session may have.
         tick: told how many sessions are done.
 
     Raises:
-        DataError: no source image can be read at all, a session has too many turns, or an id comes twice.
+        DataError: no session's images can be read, a session has too many turns, or an id comes twice.
         RunError: the sessions are not those the run was started with.
     """
     again = any(line["image"] is None for _, line in read_sessions(run.sessions))
@@ -68,11 +68,10 @@ def ingest(run: RunDir, sessions: Iterable[Session], turns: int, tick: Callable[
 
 def _line(session: Session, old: dict[str, Any] | None, blobs: Blobs) -> dict[str, Any]:
     line = session_line(session)
-    for turn, said in zip(session.turns, line["turns"], strict=True):
-        for name, image in (("target", turn.target_image), ("mask", turn.mask_image)):
-            if image is not None and image.present:
-                said[name] = blobs.put(source_png(image))
     try:
+        for turn, said in zip(session.turns, line["turns"], strict=True):
+            for name, image in _references(turn):
+                said[name] = blobs.put(_reference_png(turn, name, image))
         data = session.image.read()
         line["source"] = sha256(data)
         known = old["image"] if old is not None and old["source"] == line["source"] else None
@@ -85,14 +84,35 @@ def _line(session: Session, old: dict[str, Any] | None, blobs: Blobs) -> dict[st
     return line
 
 
+def _references(turn: Turn) -> Iterator[tuple[str, ImageFile]]:
+    for name, image in (("target", turn.target_image), ("mask", turn.mask_image)):
+        if image is not None and image.present:
+            yield name, image
+
+
+def _reference_png(turn: Turn, name: str, image: ImageFile) -> bytes:
+    try:
+        return source_png(image)
+    except DataError as error:
+        raise DataError(f"{name} of turn {turn.number}: {error}") from error
+
+
 def _check_same(run: RunDir, old: dict[str, Any], line: dict[str, Any]) -> None:
     if old["id"] != line["id"]:
         raise _changed(run, f"session {old['id']!r} is now {line['id']!r}")
+    if line["fault"] and old["image"] is not None:
+        raise _changed(run, f"session {old['id']!r} cannot be read any more ({line['fault']})")
+    if old["image"] is None:  # it was stored without some of its reference images
+        old, line = _without_references(old), _without_references(line)
     if row_hash(old) != row_hash(line):
         raise _changed(run, f"session {old['id']!r} says something else")
     if old["image"] is not None and old["image"] != line["image"]:
-        fault = f" ({line['fault']})" if line["fault"] else ""
-        raise _changed(run, f"the source image of session {old['id']!r} is another one{fault}")
+        raise _changed(run, f"the source image of session {old['id']!r} is another one")
+
+
+def _without_references(line: dict[str, Any]) -> dict[str, Any]:
+    turns = [{name: said for name, said in turn.items() if name not in ("target", "mask")} for turn in line["turns"]]
+    return {**line, "turns": turns}
 
 
 def _changed(run: RunDir, what: str) -> RunError:

@@ -1,6 +1,5 @@
 """One pass over an iteration's lessons: forward passes, gradients over all processes, optimizer steps."""
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Protocol
@@ -86,16 +85,14 @@ class Learner:
                     accelerator.backward(losses.sum() * share)
                 if batch.counts:
                     said.append({"loss": losses.detach().mean().item(), **numbers})
-            norm = float(accelerator.clip_grad_norm_(self._policy.parameters(), self._part.clip_norm) or 0.0)
-            if not math.isfinite(norm) and accelerator.scaler is None:  # the step would make every weight NaN
-                raise RunError(
-                    f"iteration {iteration + 1}: the gradient is {norm}; lower learn.lr, with another --out"
-                )
+            norm = accelerator.clip_grad_norm_(self._policy.parameters(), self._part.clip_norm)
+            if accelerator.scaler is None:  # with one (fp16) such a step is skipped
+                _check_finite(norm, iteration + 1)
             self.optimizer.step()
             self.optimizer.zero_grad()
             self.schedule.step()
             self.ema.step(self._policy.parameters())
-            said.append({"gradient_norm": norm})
+            said.append({"gradient_norm": float(norm) if norm is not None else 0.0})
         return {**_means(said), "lr": float(self.schedule.get_last_lr()[0])}
 
     def _batches(
@@ -153,3 +150,12 @@ def _idle(rollouts: Rollouts[Trace]) -> Batch:
 def _means(said: Sequence[Mapping[str, float]]) -> dict[str, float]:
     names = sorted({name for numbers in said for name in numbers})
     return {name: float(np.mean([numbers[name] for numbers in said if name in numbers])) for name in names}
+
+
+def _check_finite(norm: Tensor | None, iteration: int) -> None:
+    """Raises RunError before a step that would leave NaN in every weight. The norm is the same in all processes."""
+    if norm is not None and not bool(torch.isfinite(norm)):
+        raise RunError(
+            f"iteration {iteration}: the gradient has NaN or infinite values, and nothing was learnt from it; "
+            "lower learn.lr, or set precision: no, and start again in another folder"
+        )

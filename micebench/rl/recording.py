@@ -71,10 +71,21 @@ class RecordingEditor(DiffusersEditor):
         finally:
             hook.remove()
         traces = recording.traces(self._scheduler.trajectory())
+        learnable: list[Result] = []
         for request, result, trace in zip(requests, results, traces, strict=True):
-            if not isinstance(result, Edited) or result.image is not None:
+            if isinstance(result, Edited) and result.image is None:
+                learnable.append(result)
+            elif not _finite(trace):  # whatever its image: one such number spoils every weight
+                learnable.append(Edited(None, failed="the edit's trajectory has NaN or infinite values"))
+            else:
                 self._traces[id(request)] = trace
-        return results
+                learnable.append(result)
+        return learnable
+
+
+def _finite(trace: Trace) -> bool:
+    kept = (trace.clean, trace.latents, trace.log_probs, trace.context)
+    return all(bool(part.isfinite().all()) for part in kept if part is not None)
 
 
 def _noise(seed: int) -> torch.Generator:

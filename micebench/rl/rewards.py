@@ -182,9 +182,10 @@ class Rewards:
         if failed <= self._limit * places:
             return
         counted = ", ".join(f"{count} {status}" for status, count in sorted(table.counts.items()) if count)
+        cause = "editor" if 2 * table.counts[NO_IMAGE] > failed else "judge"
         raise RewardOutage(
             f"{failed} of {places} edits have no reward, more than the tolerated {self._limit:.0%} "
-            f"(verdicts: {counted}; e.g. {table.example}); mend the judge and start again, training resumes"
+            f"(verdicts: {counted}; e.g. {table.example}); fix the {cause} and start again, training resumes"
         )
 
 

@@ -36,6 +36,7 @@ IMAGES: dict[str, str] = {
     "missing image": "an image is named and not there",
     "undecodable image": "an image is there and cannot be decoded",
     "duplicate image": "two sessions have the same source image, byte for byte",
+    "converted image": "an image is not plain upright 8-bit RGB; it is used as stated",
 }
 ROWS: dict[str, str] = {
     "unreadable row": "no session can be made of a row",
@@ -208,14 +209,17 @@ class _Images:
             self.counts["present"] += 1
             try:
                 data = image.read()
-                size = ImageFile(image.path, data=data, file=image.file).open().size
+                decoded = ImageFile(image.path, data=data, file=image.file).decode()
             except DataError as error:
                 self.counts["undecodable"] += 1
                 yield Problem("error", "undecodable image", *place, (), str(error))
                 continue
+            if decoded.notes:
+                text = f"{image.path}: {', '.join(decoded.notes)}"
+                yield Problem("note", "converted image", *place, (), text)
             if role != "source":
                 continue
-            self.sizes["x".join(map(str, size))] += 1
+            self.sizes["x".join(map(str, decoded.image.size))] += 1
             digest = hashlib.sha256(data).hexdigest()
             if digest in self.hashes:
                 self.counts["duplicate"] += 1

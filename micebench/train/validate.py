@@ -12,7 +12,9 @@ from diffusers import FluxKontextPipeline
 from PIL import Image
 
 from micebench.cards import JudgeCard, load_card
+from micebench.editors.diffusers.finite import NOT_FINITE, call_pipeline
 from micebench.engine.images import StoredImage
+from micebench.errors import RunError
 from micebench.hush import hush
 from micebench.instructions import EDIT_TYPES
 from micebench.judges.exact import ExactJudge
@@ -66,11 +68,16 @@ def validate(pipeline: FluxKontextPipeline, recipe: Recipe) -> dict[str, float]:
 def sample(
     pipeline: FluxKontextPipeline, recipe: Recipe, trials: Sequence[Trial], batch: int = 64
 ) -> list[Image.Image]:
-    """The pipeline's edit of each trial's reference input; one seeded generator each."""
+    """The pipeline's edit of each trial's reference input; one seeded generator each.
+
+    Raises:
+        RunError: an edit has NaN or infinite values.
+    """
     outputs: list[Image.Image] = []
     for start in range(0, len(trials), batch):
         part = trials[start : start + batch]
-        result = pipeline(
+        images, _ = call_pipeline(
+            pipeline,
             image=[Image.fromarray(_reference(trial, trial.turn - 1)) for trial in part],
             prompt=[prompt_of(trial.plan, trial.turn, recipe.context) for trial in part],
             height=IMAGE_PX,
@@ -81,7 +88,9 @@ def sample(
             num_inference_steps=recipe.validation.inference_steps,
             generator=[torch.Generator("cpu").manual_seed(start + i) for i in range(len(part))],
         )
-        outputs += result.images
+        outputs += [image for image in images if image is not None]
+        if len(outputs) < start + len(part):
+            raise RunError(f"validation: {NOT_FINITE}; the training has diverged: start again with a lower flow.lr")
     return outputs
 
 

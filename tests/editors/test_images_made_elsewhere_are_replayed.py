@@ -102,6 +102,21 @@ def test_what_is_no_image_or_not_one_is_a_failure(tmp_path: Path) -> None:
     assert one(editor, "a", 4).failed.startswith("no image")
 
 
+def test_photographs_are_replayed_upright_and_without_hidden_colours(tmp_path: Path) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    (tmp_path / "a").mkdir()
+    sideways = np.zeros((8, 8, 3), np.uint8)
+    sideways[0] = 255  # the stored top row is the right column, upright
+    Image.fromarray(sideways).save(tmp_path / "a/1.png", exif=tags)
+    Image.new("RGBA", (8, 8), (9, 9, 9, 0)).save(tmp_path / "a/2.png")
+    editor = replay(tmp_path)
+    upright = np.asarray(one(editor, "a", 1).image)
+    assert upright[:, -1].min() == 255
+    assert upright[:, :-1].max() == 0
+    assert np.asarray(one(editor, "a", 2).image).min() == 255
+
+
 def test_another_size_is_scaled_but_not_squashed_unless_told(tmp_path: Path) -> None:
     save(tmp_path / "a/1.png", 1, (16, 16))
     save(tmp_path / "a/2.png", 1, (16, 10))

@@ -49,6 +49,17 @@ def test_a_torn_tensor_file_is_unfinished(tmp_path: Path, missing: int) -> None:
     assert bool(unfinished(found)) == bool(missing), unfinished(found)
 
 
+@pytest.mark.parametrize("inner", ["", "adapter/"])
+def test_an_adapter_of_peft_needs_its_config(tmp_path: Path, inner: str) -> None:
+    (tmp_path / "step-7" / inner).mkdir(parents=True)
+    tensors(tmp_path / f"step-7/{inner}adapter_model.safetensors")
+    (found,) = find_checkpoints(tmp_path)
+    assert (found.kind, found.step) == ("adapter", 7)
+    assert unfinished(found) == "adapter_config.json is missing"
+    write(tmp_path / f"step-7/{inner}adapter_config.json")
+    assert unfinished(found) == ""
+
+
 def test_what_an_index_names_must_be_there(tmp_path: Path) -> None:
     write(tmp_path / "a/model_index.json", '{"_class_name": "X", "vae": ["diffusers", "V"], "extra": [null, null]}')
     (found,) = find_checkpoints(tmp_path)

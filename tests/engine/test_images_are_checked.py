@@ -1,8 +1,11 @@
 """Only an image of the right size enters a run; everything else is one clear line."""
 
+import io
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from micebench.engine.images import decode_png, source_png, to_png
 from micebench.errors import DataError, EditorError
@@ -87,6 +90,71 @@ def test_any_other_source_becomes_an_rgb_png(mode: str, form: str, tmp_path) -> 
     stored = decode_png(source_png(ImageFile("source", file=str(path))))
     assert stored.mode == "RGB"
     assert np.array_equal(np.asarray(stored), np.asarray(image.convert("RGB")))
+
+
+def exif(orientation: int) -> bytes:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags.tobytes()
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SAID = PngInfo()
+SAID.add_text("Comment", "made yesterday")
+
+
+@pytest.mark.parametrize(
+    "laden",
+    [
+        encoded(Image.fromarray(PIXELS), pnginfo=SAID),
+        encoded(Image.fromarray(PIXELS), exif=exif(1)),
+        encoded(Image.fromarray(PIXELS), dpi=(300, 300)),
+        encoded(Image.fromarray(PIXELS), transparency=(1, 2, 3)),
+        encoded(Image.fromarray(PIXELS), icc_profile=SRGB),
+        encoded(Image.fromarray(PIXELS)) + b"behind the end",
+        encoded(Image.fromarray(PIXELS))[:-12],
+    ],
+    ids=["text", "EXIF", "dpi", "colour key", "profile", "behind IEND", "no IEND"],
+)
+def test_a_source_is_stored_as_bare_pixels(laden: bytes) -> None:
+    assert source_png(ImageFile("a.png", data=laden)) == encode_png(Image.fromarray(PIXELS))
+
+
+def test_a_source_is_stored_upright_and_flattened() -> None:
+    data = encoded(Image.fromarray(PIXELS), exif=exif(6))
+    assert np.array_equal(np.asarray(decode_png(source_png(ImageFile("a.png", data=data)))), np.rot90(PIXELS, -1))
+    hidden = encoded(Image.new("RGBA", (2, 2), (9, 9, 9, 0)))
+    assert np.asarray(decode_png(source_png(ImageFile("a.png", data=hidden)))).min() == 255
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_colours_hidden_under_transparency_do_not_enter_a_run(mode: str) -> None:
+    result = Image.new(mode, SIZE, (7, 0) if mode == "LA" else (7, 7, 7, 0))
+    assert np.asarray(decode_png(to_png(result, SIZE))).min() == 255
+
+
+def test_an_image_that_an_editor_opened_is_upright() -> None:
+    opened = Image.open(io.BytesIO(encoded(Image.fromarray(PIXELS), exif=exif(6))))
+    assert np.array_equal(np.asarray(decode_png(to_png(opened, (4, 6)))), np.rot90(PIXELS, -1))
+
+
+def test_a_stored_image_is_given_to_editors_without_metadata() -> None:
+    image = decode_png(encoded(Image.fromarray(PIXELS), exif=exif(6), pnginfo=SAID))
+    assert image.info == {}
+    assert image.getexif() == {}
+    assert to_png(image, SIZE) == to_png(PIXELS, SIZE)
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", encode_png(Image.fromarray(PIXELS))[:-30]])
+def test_a_stored_image_that_is_none_is_one_line(data: bytes) -> None:
+    with pytest.raises(DataError, match="no readable PNG"):
+        decode_png(data)
 
 
 def test_a_source_that_is_no_image_is_named() -> None:

@@ -1,5 +1,6 @@
 """`micebench check`: every planted problem is listed with file, line and field, and nothing else is."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from micebench.cards import TaskCard, load_card
@@ -118,6 +120,26 @@ def test_images_missing_undecodable_and_twice(mice_folder: Make) -> None:
     ]
     assert "also the source image of cu/test/a" in result["problems"][0]["text"]
     assert result["images"]["present"] == 3
+
+
+def test_images_that_decoding_changes_are_noted_per_session(mice_folder: Make) -> None:
+    folder = mice_folder(*(mice_row(image=f"source_image/{name}.png") for name in "abc"))
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    images = {"a": Image.new("RGB", (8, 6)), "b": Image.new("RGBA", (8, 6)), "c": Image.new("RGB", (8, 5))}
+    for name, image in images.items():
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", exif=tags if name == "a" else None)
+        write(folder / f"cu/source_image/{name}.png", buffer.getvalue())
+    result = audit(CARD, folder)
+    found = [(problem["severity"], problem["kind"], problem["session"][-1], problem["text"])
+             for problem in result["problems"]]  # fmt: skip
+    assert found == [
+        ("note", "converted image", "a", "source_image/a.png: rotated by EXIF orientation 6"),
+        ("note", "converted image", "b", "source_image/b.png: transparent pixels composited on white"),
+    ]
+    assert result["images"]["source_sizes"] == {"6x8": 1, "8x5": 1, "8x6": 1}
+    assert result["errors"] == 0
 
 
 def test_ids_twice_and_sessions_missing_are_errors(mice_folder: Make) -> None:

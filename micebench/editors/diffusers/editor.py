@@ -10,6 +10,7 @@ from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import Edited, EditRequest, one_prompt
 from micebench.editors.diffusers.checks import check_options
 from micebench.editors.diffusers.embeddings import remember_prompts
+from micebench.editors.diffusers.finite import NOT_FINITE, call_pipeline
 from micebench.editors.diffusers.habits import Call
 from micebench.editors.diffusers.loading import load_pipeline
 from micebench.editors.diffusers.options import PipelineOptions
@@ -103,23 +104,28 @@ class DiffusersEditor:
             said = self.options.negative_prompt
             further["negative_prompt"] = [said] * len(requests) if self.habit.batches else said
         with self._noise(requests[0].seed), hush_repeats(self._said):
-            output = self.pipeline(
+            images, output = call_pipeline(
+                self.pipeline,
                 **self.habit.arguments(call),
                 **further,
                 generator=[torch.Generator("cpu").manual_seed(request.seed) for request in requests],
-                output_type="pil",
                 **self.options.call,
             )
-        if len(output.images) != len(requests):
-            raise RuntimeError(f"the pipeline returned {len(output.images)} images for {len(requests)} prompts")
+        if len(images) != len(requests):
+            raise RuntimeError(f"the pipeline returned {len(images)} images for {len(requests)} prompts")
         blanked = getattr(output, "nsfw_content_detected", None) or [False] * len(requests)
-        notes = self._notes(size)
         return [
-            Edited(None, refused="the pipeline's safety checker blanked the image", usage=notes)
-            if blank
-            else self._finish(image, request.image.size, notes)
-            for image, request, blank in zip(output.images, requests, blanked, strict=True)
+            self._result(image, blank, request.image.size, self._notes(size))
+            for image, request, blank in zip(images, requests, blanked, strict=True)
         ]
+
+    def _result(self, image: "Image | None", blanked: bool, size: Size, notes: Mapping[str, Any] | None) -> "Result":
+        if image is None:
+            remedy = "" if self.options.dtype == "float32" else f"; try another dtype than {self.options.dtype}"
+            return Edited(None, failed=NOT_FINITE + remedy, usage=notes)
+        if blanked:
+            return Edited(None, refused="the pipeline's safety checker blanked the image", usage=notes)
+        return self._finish(image, size, notes)
 
     def _shown(self, request: EditRequest, size: Size) -> "list[Image]":
         """The images of a request, the one to edit last, at the size the pipeline is to see them."""

@@ -1,16 +1,15 @@
 """From a card to a pipeline that is ready to be called."""
 
 import inspect
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from micebench.cards import EditorCard
+from micebench.editors.diffusers.adapters import load_adapter
 from micebench.editors.diffusers.checks import check_call
+from micebench.editors.diffusers.hub import hub_errors, unreachable
 from micebench.editors.diffusers.options import PipelineOptions
-from micebench.errors import CardError, nearest, needs_extra, one_line
+from micebench.errors import CardError, nearest, one_line
 from micebench.hush import hush
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def load_pipeline(card: EditorCard, options: PipelineOptions) -> Any:
         if options.scheduler is not None:
             pipeline.scheduler = _scheduler(card, options.scheduler, diffusers).from_config(pipeline.scheduler.config)
         if card.adapter is not None:
-            _load_adapter(card, pipeline)
+            load_adapter(card, pipeline)
         _place(card, options, pipeline)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
@@ -87,44 +86,10 @@ def _from_pretrained(card: EditorCard, kind: Any, how: Mapping[str, Any]) -> Any
         return kind.from_pretrained(source, **place, **how)
     except ImportError as error:  # bitsandbytes, torchvision ...
         raise CardError(f"model {card.id!r}: {_line(error)}") from error
-    except (*_hub_errors(), OSError, ValueError, TypeError, RuntimeError) as error:
+    except (*hub_errors(), OSError, ValueError, TypeError, RuntimeError) as error:
         if isinstance(source, str):
-            raise CardError(f"model {card.id!r}: {_unreachable(source, card.revision, error)}") from error
+            raise CardError(f"model {card.id!r}: {unreachable(source, card.revision, error)}") from error
         raise CardError(f"model {card.id!r}: {source} is not a saved {kind.__name__} ({_line(error)})") from error
-
-
-def _load_adapter(card: EditorCard, pipeline: Any) -> None:
-    adapter = card.adapter
-    assert adapter is not None
-    kind = type(pipeline).__name__
-    if not hasattr(pipeline, "load_lora_weights"):
-        raise CardError(f"model {card.id!r}: {kind} takes no adapter")
-    place: dict[str, Any] = {"weight_name": adapter.weight_name}
-    if adapter.weights is not None:
-        path = card.adapter_path()
-        source = str(path if path.is_dir() else path.parent)
-        place["local_files_only"] = True
-        if path.is_file():
-            place["weight_name"] = path.name
-    else:
-        card.check_pinned()
-        source = str(adapter.repo)
-        place["revision"] = adapter.revision
-    if place["weight_name"] is None:
-        del place["weight_name"]
-    if find_spec("peft") is None:
-        raise needs_extra("adapters", ImportError("peft"))
-    try:
-        with _overheard("diffusers") as warnings:
-            pipeline.load_lora_weights(source, adapter_name="adapter", use_safetensors=True, **place)
-        loaded = "adapter" in {name for names in pipeline.get_list_adapters().values() for name in names}
-    except (*_hub_errors(), OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError) as error:
-        raise CardError(f"model {card.id!r}: {source} is no adapter for {kind} ({_line(error)})") from error
-    if not loaded:
-        raise CardError(f"model {card.id!r}: {source} has no weights for any part of {kind}")
-    if any("unexpected keys" in warning for warning in warnings):  # of another model; diffusers loads what it can
-        raise CardError(f"model {card.id!r}: {source} fits only parts of {kind}; was it trained on another model?")
-    pipeline.set_adapters(["adapter"], [adapter.scale])
 
 
 def _place(card: EditorCard, options: PipelineOptions, pipeline: Any) -> None:
@@ -150,47 +115,5 @@ def _place(card: EditorCard, options: PipelineOptions, pipeline: Any) -> None:
         raise CardError(f"model {card.id!r}: {_line(error)}") from error
 
 
-def _hub_errors() -> tuple[type[Exception], ...]:
-    """What a failing download raises; the bases are the errors of the hub client's HTTP library."""
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    return (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, *HfHubHTTPError.__bases__)  # type: ignore[return-value]
-
-
-def _unreachable(repo: str, revision: str | None, error: Exception) -> str:
-    from huggingface_hub.errors import GatedRepoError
-
-    place = f"{repo}@{(revision or '')[:8]}"
-    if isinstance(error, GatedRepoError) or "gated" in str(error).lower():
-        return (
-            f"{place} is gated: accept its terms at https://huggingface.co/{repo}, run `hf auth login`, "
-            "or give a local copy with --weights DIR"
-        )
-    return f"{place} cannot be loaded ({_line(error)}); go online once, or give a local copy with --weights DIR"
-
-
 def _line(error: Exception) -> str:
     return one_line(error, 300) or type(error).__name__
-
-
-class _Ear(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.heard: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(record.getMessage())
-
-
-@contextmanager
-def _overheard(name: str) -> Iterator[list[str]]:
-    """The warnings a library logs meanwhile, which nobody else gets to see."""
-    logger, ear = logging.getLogger(name), _Ear()
-    level, handlers, propagate = logger.level, logger.handlers, logger.propagate
-    logger.setLevel(logging.WARNING)
-    logger.handlers, logger.propagate = [ear], False
-    try:
-        yield ear.heard
-    finally:
-        logger.setLevel(level)
-        logger.handlers, logger.propagate = handlers, propagate
