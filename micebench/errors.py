@@ -1,7 +1,11 @@
 """Errors a user can act on. The command line prints them as one line, without a traceback."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+_JOINERS = "\u200c\u200d"  # needed to spell Persian and to compose emoji
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 class MicebenchError(Exception):
@@ -38,8 +42,25 @@ def nearest(name: str, known: Iterable[str], *, limit: int = 12) -> str:
 
 
 def one_line(said: object, most: int | None = None) -> str:
-    """A text, or an error's message, in one line of at most `most` characters."""
-    return " ".join(str(said).split())[:most]
+    """A text, or an error's message, in one printable line of at most `most` characters."""
+    return printable(" ".join(str(said).split()))[:most]
+
+
+def printable(text: str) -> str:
+    """`text` on one line with nothing hidden in it.
+
+    Control characters, direction overrides, lone surrogates and unassigned code points are written out as
+    ``\\x1b`` or ``\\u202e``, so that no text can move the cursor, reverse the line or hide words.
+    """
+    return text if text.isascii() and text.isprintable() else "".join(map(_spelled, text))
+
+
+def _spelled(character: str) -> str:
+    if character in "\n\t\r":
+        return " "
+    if character in _JOINERS or unicodedata.category(character) not in _INVISIBLE:
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def described(error: BaseException, most: int = 500) -> str:

@@ -77,13 +77,13 @@ def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
 
 def main() -> None:
     """Entry point: an error a user can mend is one line on stderr, never a traceback."""
-    from micebench.errors import MicebenchError
+    from micebench.errors import MicebenchError, printable
 
     sys.unraisablehook = _interrupt_again
     try:
         build_app()()
     except MicebenchError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to resume", file=sys.stderr)
