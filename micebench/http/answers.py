@@ -17,7 +17,7 @@ OUT_OF_CREDIT = b"insufficient_quota"
 class Answer:
     """The server's last word: a success, or an error that asking again would not change.
 
-    Keys are replaced by ``***`` in all of it, except in bodies that are no text, such as images.
+    Keys are replaced by ``***``; of a body that is not JSON, in its first 16 KiB.
 
     Attributes:
         status: HTTP status, or the one that fits the error object inside an HTTP success. One of those that pass by

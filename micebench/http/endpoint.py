@@ -25,13 +25,14 @@ from micebench.http.transport import Transport, why_no_connection
 from micebench.http.urls import base_of, below, origin_of, secrets_in, shown
 
 _CONNECT_S = 15.0
+_CHECKED = 1 << 14  # bytes of a body that is not JSON; more than an excerpt takes
 _KINDS = {
     httpcore2.ReadError: "the connection was cut",
     httpcore2.WriteError: "the connection was cut",
     httpcore2.RemoteProtocolError: "the connection was cut",
     httpx2.DecodingError: "the answer's encoding is broken",
 }
-_NOT_HTTP = ("illegal status line", "illegal header line", "no request line", "bad status")
+_NOT_HTTP = ("illegal status line", "illegal header line", "illegal request line")
 
 Files = Sequence[tuple[str, tuple[str, bytes, str]]]
 """Multipart files: (field name, (file name, content, media type)); a field may come several times."""
@@ -237,16 +238,16 @@ class Endpoint:
         return _Trouble(what, status, asked_s)
 
     def _without_secrets(self, body: bytes) -> tuple[bytes, Any]:
-        """(The body, the body as JSON or None), without secrets. A body that is not text stays as it is."""
+        """(The body, the body as JSON or None), without secrets.
+
+        Of a body that is not JSON, an image for instance, the part that may be shown is checked.
+        """
         try:
             value = json.loads(body)
-            text = as_text(body)
         except (ValueError, RecursionError):
-            try:
-                text = body.decode()
-            except UnicodeDecodeError:
-                return body, None
+            text = as_text(body[:_CHECKED])
             return (self._redact.text(text).encode() if self._redact.holds(text) else body), None
+        text = as_text(body)
         if not self._redact.holds(text):
             return body, value
         try:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import ssl
 import urllib.request
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from micebench.errors import CardError, one_line
 from micebench.http.urls import Origin, origin_of, shown
 
 _SCHEMES = ("http", "https", "socks5", "socks5h")
+_HOST = re.compile(r"[\w.:-]+")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -69,7 +71,7 @@ def proxy_for(origin: Origin, *, where: str) -> EnvironmentProxy | None:
     url = value if "://" in value else f"http://{value}"
     try:
         proxy = httpx2.Proxy(url)
-        usable = bool(proxy.url.host)
+        usable = bool(_HOST.fullmatch(proxy.url.host))
     except (httpx2.InvalidURL, ValueError):
         usable, proxy = False, None
     if proxy is None or not usable:

@@ -15,7 +15,7 @@ _STARS = "***"
 _ROUNDS = 3  # of decoding: a JSON text in a JSON text, say
 _ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _BLANKS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "b": "\b"}
-_HIDDEN = "".join(c for c in map(chr, range(0x10000)) if unicodedata.category(c) == "Cf")
+_HIDDEN = "".join(c for c in map(chr, range(0x10000)) if unicodedata.category(c) in ("Cc", "Cf"))
 _WITHOUT_HIDDEN = dict.fromkeys(map(ord, _HIDDEN))
 _GAP = rf"(?:\s|[{re.escape(_HIDDEN)}]|\\+[nrtfb])*"
 
@@ -23,8 +23,8 @@ _GAP = rf"(?:\s|[{re.escape(_HIDDEN)}]|\\+[nrtfb])*"
 class Redactor:
     """Replaces secrets by ``***``, however they are written.
 
-    Found are the secret itself, in any case, split by blanks or invisible characters, with characters written as
-    JSON, URL or HTML escapes (also repeatedly), in hexadecimal, and in base64, alone or as part of something longer.
+    Found are the secret itself, in any case, split by blanks, control or invisible characters, with characters written
+    as JSON, URL or HTML escapes (also repeatedly), in hexadecimal, and in base64, alone or in something longer.
     Secrets of fewer than `SHORTEST` characters are left alone.
     """
 
@@ -87,7 +87,9 @@ def _unescaped(match: re.Match[str]) -> str:
 def _compact(text: str) -> str:
     """Without blanks and invisible characters."""
     text = "".join(text.split())
-    return text if text.isascii() else unicodedata.normalize("NFKC", text.translate(_WITHOUT_HIDDEN))
+    if text.isascii() and text.isprintable():
+        return text
+    return unicodedata.normalize("NFKC", text.translate(_WITHOUT_HIDDEN))
 
 
 def _spellings(character: str) -> str:

@@ -114,20 +114,18 @@ def _status(fields: dict[str, Any]) -> int | None:
     codes = list(_codes(fields, _DEPTH))
     if not codes and isinstance(text := fields.get("message"), str) and " " not in text.strip():
         codes = [text]  # {"error": "invalid_api_key"}
-    names = {_plain(code) for code in codes}
+    names = dict.fromkeys(map(_plain, codes))
     if any(_CONTENT.search(name) for name in names):
         return 400
-    if names & _NAMES[402]:
+    if names.keys() & _NAMES[402]:
         return 402
-    numbers = [
-        number for name in names if name.isascii() and name.isdigit() and (number := _as_status(int(name[:9])))
-    ]
+    numbers = [number for name in names if (number := _as_status(name)) is not None]
     passing = [number for number in numbers if number in PASSING]
     if passing or any(_MAY_PASS.search(name) for name in names):
         return passing[0] if passing else None
     if numbers:
         return numbers[0]
-    return next((status for status, known in _NAMES.items() if names & known), None)
+    return next((status for status, known in _NAMES.items() if names.keys() & known), None)
 
 
 def _codes(value: Any, depth: int) -> Iterator[str]:

@@ -115,7 +115,7 @@ class Probe:
         decides = not prefix and answer.status != 404 and not answer.location
         if decides and (reason := turned_away(answer, key=self._key, model="")):
             raise CardError(f"{self._server.name}: {reason}")
-        listed = answer.value if isinstance(answer.value, list) else answer.object.get("data")
+        listed: Any = answer.value if isinstance(answer.value, list) else answer.object.get("data")
         if not answer.ok or not isinstance(listed, list):
             return None
         entries = [cast(dict[str, Any], entry) for entry in cast(list[Any], listed) if isinstance(entry, dict)]
