@@ -3,10 +3,13 @@
 import difflib
 import errno
 import re
+import unicodedata
 from collections.abc import Iterable
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{4,}(?=>)")
 """In the representation of an object: another one in every process, and nothing that a user could look up."""
+_JOINERS = "\u200c\u200d"  # needed to spell Persian and to compose emoji
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 class MicebenchError(Exception):
@@ -62,8 +65,25 @@ def nearest(name: str, known: Iterable[str], *, limit: int = 12) -> str:
 
 
 def one_line(said: object, most: int | None = None) -> str:
-    """A text, or an error's message, in one line of at most `most` characters."""
-    return without_addresses(" ".join(str(said).split()))[:most]
+    """A text, or an error's message, in one printable line of at most `most` characters."""
+    return printable(without_addresses(" ".join(str(said).split())))[:most]
+
+
+def printable(text: str) -> str:
+    """`text` on one line with nothing hidden in it.
+
+    Control characters, direction overrides, lone surrogates and unassigned code points are written out as
+    ``\\x1b`` or ``\\u202e``, so that no text can move the cursor, reverse the line or hide words.
+    """
+    return text if text.isascii() and text.isprintable() else "".join(map(_spelled, text))
+
+
+def _spelled(character: str) -> str:
+    if character in "\n\t\r":
+        return " "
+    if character in _JOINERS or unicodedata.category(character) not in _INVISIBLE:
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def without_addresses(text: str) -> str:

@@ -138,9 +138,9 @@ def _lost(error: OSError) -> int:
 
 
 def _failed(reason: str, code: int = 1) -> int:
-    from micebench.report.text import visible
+    from micebench.errors import printable
 
-    _complain(f"error: {visible(reason)}")
+    _complain(f"error: {printable(reason)}")
     return code
 
 

@@ -55,6 +55,7 @@ def run(
     from micebench.cli.progress import ProgressDisplay, resumable
     from micebench.engine.job import Options, make_job
     from micebench.engine.weights import ModelFiles
+    from micebench.errors import printable
 
     options.import_from_here()
     files = ModelFiles(weights, adapter)
@@ -86,14 +87,14 @@ def run(
         first = refusals[0]
         typer.echo(
             f"the model refused {len(refusals)} edit{'s' if len(refusals) > 1 else ''} (first: {first.session} turn "
-            f"{first.turn}: {first.reason}); that is its answer, --retry-refused asks again",
+            f"{first.turn}: {printable(first.reason)}); that is its answer, --retry-refused asks again",
             err=True,
         )
     if failures:
         first = failures[0]
         number = f"{len(failures)} session{'s' if len(failures) > 1 else ''}"
         typer.echo(
-            f"{number} failed (first: {first.session} turn {first.turn}: {first.reason}); "
+            f"{number} failed (first: {first.session} turn {first.turn}: {printable(first.reason)}); "
             "run the same command again to retry",
             err=True,
         )

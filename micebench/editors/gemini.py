@@ -15,7 +15,7 @@ from pydantic import Field
 from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import Edited, EditRequest
 from micebench.editors.canvas import Canvas, CanvasRules, canvas_for, decode, place, take_back
-from micebench.editors.remote import RemoteOptions, at, edit_each, from_base64, spent, token_counts
+from micebench.editors.remote import RemoteOptions, at, edit_each, from_base64, reach, spent, token_counts
 from micebench.errors import EditorError, one_line
 from micebench.http import Answer, Outage
 from micebench.png import encode_png
@@ -67,6 +67,11 @@ class GeminiEditor:
         self.options = check_fields(card.options, GeminiOptions, where=f"model {card.id!r}, options")
         self.endpoint = self.options.endpoint(card, lambda key: {"x-goog-api-key": key})
         self.rules = self.options.canvas
+
+    @classmethod
+    def probe(cls, card: EditorCard) -> None:
+        """Whether the server is there; nothing is paid for. Raises CardError as making one does, or if it is not."""
+        reach(card, cls(card).endpoint)
 
     def edit(self, requests: Sequence[EditRequest]) -> list[Edited]:
         return edit_each(self._edit, requests, self.options.concurrency)

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import Edited, EditRequest, one_prompt
 from micebench.editors.canvas import Canvas, CanvasRules, canvas_for, decode, place, take_back
-from micebench.editors.remote import RemoteOptions, at, edit_each, from_base64, spent, token_counts
+from micebench.editors.remote import RemoteOptions, at, edit_each, from_base64, reach, spent, token_counts
 from micebench.errors import EditorError
 from micebench.http import Answer, Outage
 from micebench.png import encode_png
@@ -58,6 +58,11 @@ class OpenAIImagesEditor:
         self.card = card
         self.options = check_fields(card.options, OpenAIImagesOptions, where=f"model {card.id!r}, options")
         self.endpoint = self.options.endpoint(card, lambda key: {"Authorization": f"Bearer {key}"})
+
+    @classmethod
+    def probe(cls, card: EditorCard) -> None:
+        """Whether the server is there; nothing is paid for. Raises CardError as making one does, or if it is not."""
+        reach(card, cls(card).endpoint)
 
     def edit(self, requests: Sequence[EditRequest]) -> list[Edited]:
         return edit_each(self._edit, requests, self.options.concurrency)
@@ -111,14 +116,14 @@ class OpenAIImagesEditor:
         if url.startswith("data:"):
             return from_base64(url)
         try:
-            url = urljoin(self.endpoint.base_url + "/", url)
+            url = urljoin(self.endpoint.url(""), url)
         except ValueError as error:
             raise EditorError("its url is none") from error
         got = self.endpoint.get(url)
         if isinstance(got, Outage):
             raise EditorError(f"its url: {got.reason}")
         if not got.ok:
-            raise EditorError(f"its url: HTTP {got.status}")
+            raise EditorError(f"its url: {got.title}")
         return got.body
 
 

@@ -12,12 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from micebench.cards import EditorCard
 from micebench.editors.base import Edited, EditRequest
-from micebench.errors import EditorError, described
+from micebench.errors import CardError, EditorError, described
 from micebench.http import Answer, Endpoint, Outage, Patience, from_environment, turned_away
+from micebench.http.urls import has_version, origin_of
 
 T = TypeVar("T")
 R = TypeVar("R")
 _MILLION = 1e6
+_PROBE_S = 30.0
 
 
 class Prices(BaseModel):
@@ -55,17 +57,21 @@ class RemoteOptions(BaseModel):
     max_pixels: int = Field(default=50_000_000, ge=1, description="a larger image in an answer is an error")
     prices: Prices | None = None
 
+    @property
+    def url(self) -> str:
+        """The base URL that is in effect."""
+        named = os.environ.get(self.base_url_env, "").strip() if self.base_url_env else ""
+        return named or self.base_url
+
     def endpoint(self, card: EditorCard, key_header: Callable[[str], dict[str, str]]) -> Endpoint:
         """The server. Raises CardError: the key is not set, or the URL is none."""
         where = f"model {card.id!r}"
         key = from_environment(self.key_env, where=where) if self.key_env else ""
-        url = os.environ.get(self.base_url_env, "") if self.base_url_env else ""
         headers = key_header(key) if key else {}
         return Endpoint(
-            url or self.base_url,
+            self.url,
             headers,
             patience=self.patience,
-            secret=key,
             connections=self.concurrency,
             where=where,
         )
@@ -73,15 +79,33 @@ class RemoteOptions(BaseModel):
     def no(self, card: EditorCard, answer: Answer, tokens: Mapping[str, int]) -> Edited:
         """What an answer that is not ok becomes: a failed edit, hopeless where the server would turn away any."""
         named, url = f"model {card.id!r}: ", f"{self.base_url_env} or " if self.base_url_env else ""
+        hint = "" if has_version(self.url) else " (a base URL usually ends in /v1)"
         reason = turned_away(
             answer,
             key=f"{named}put a valid API key into the variable {self.key_env}"
             if self.key_env
             else f"{named}the server wants an API key; name its variable in options.key_env",
-            model=f"{named}is options.model, {self.model!r}, served there? Check it, and {url}options.base_url",
+            model=f"{named}is options.model, {self.model!r}, served there? Check it, and {url}options.base_url{hint}",
+            url=f"{url}options.base_url",
         )
-        failed = reason or f"HTTP {answer.status}: {answer.excerpt}"
+        failed = reason or answer.summary
         return Edited(None, failed=failed, usage=spent(answer, tokens), hopeless=bool(reason))
+
+
+def reach(card: EditorCard, endpoint: Endpoint) -> None:
+    """Find out, at no cost, whether the server of a model is there. Raises CardError if it is not."""
+    answer = endpoint.head("models", within_s=_PROBE_S)
+    endpoint.close()
+    if isinstance(answer, Outage) and (answer.local or answer.status is None):
+        raise CardError(
+            f"model {card.id!r}: the server at {endpoint.name} does not answer: {answer.reason}; check "
+            f"options.base_url; the same command then goes on"
+        )
+    if isinstance(answer, Answer) and origin_of(answer.location) not in (None, origin_of(endpoint.base_url)):
+        raise CardError(
+            f"model {card.id!r}: {endpoint.name} redirects to {answer.location}, and redirects are not followed: set "
+            f"options.base_url to the final address; the same command then goes on"
+        )
 
 
 def each(call: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:

@@ -100,9 +100,10 @@ def execute(job: Job, progress: Progress | None = None, *, retry_failed: bool = 
             del sessions
             opened = Run(job.out, manifest)
             edits, edit_tick = opened.edit_index(), partial(report, "edits")
-            if job.judge is not None and anything_to_edit(edits, retry_refused=job.options.retry_refused):
-                # without edits the judging comes next, and finds out by itself
-                _look_for(job.judge, golden=job.options.golden)
+            if anything_to_edit(edits, retry_refused=job.options.retry_refused):
+                job.editor.probe()
+                if job.judge is not None:  # without edits the judging comes next, and finds out by itself
+                    _look_for(job.judge, golden=job.options.golden)
             if job.judge is None:
                 with log.timed("edits"):
                     edit_missing(job, run, edits, edit_tick)

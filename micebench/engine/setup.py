@@ -69,6 +69,13 @@ class EditorSource:
         editor = made(reference, resolve(reference, where=where), *arguments, where=where)
         return cast(Editor, _with_method(editor, "edit", "an editor"))
 
+    def probe(self) -> None:
+        """Look for the server that the editor would call, where it has one. Raises CardError: it is not there."""
+        if self.instance is None and self.card is not None:
+            look = getattr(resolve(self.card.editor, where=f"model {self.id!r}"), "probe", None)
+            if look is not None:
+                look(self.card)
+
 
 @dataclass(frozen=True, slots=True)
 class JudgeSource:

@@ -1,7 +1,6 @@
 """Words and numbers as the reports show them; the same in the terminal and on the page."""
 
-import unicodedata
-
+from micebench.errors import printable
 from micebench.verdicts import MEASURES
 
 LABELS: dict[str, str] = {
@@ -69,9 +68,6 @@ STATUS_WORDS: dict[str, str] = {
     "missing": "not judged",
 }
 
-_JOINERS = "\u200c\u200d"  # needed to spell Persian and to compose emoji
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-
 
 def label(name: str) -> str:
     """A metric's name for people; names of other packages' metrics are only unsnaked."""
@@ -91,17 +87,9 @@ def visible(text: object, limit: int = 4000) -> str:
     ``\\x1b`` or ``\\u202e``, so that no instruction can move the cursor, turn the line around or hide words.
     """
     whole = str(text)
-    shown = "".join(_spelled(character) for character in whole[:limit])
+    shown = printable(whole[:limit])
     rest = len(whole) - limit
     return f"{shown}… ({rest:,} more characters)" if rest > 0 else shown
-
-
-def _spelled(character: str) -> str:
-    if character in "\n\t\r":
-        return " "
-    if character in _JOINERS or unicodedata.category(character) not in _INVISIBLE:
-        return character
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def number(value: float | None) -> str:

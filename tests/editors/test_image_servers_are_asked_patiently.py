@@ -237,7 +237,9 @@ def test_a_wait_beyond_the_deadline_is_an_outage_at_once() -> None:
     edited, server = one(in_turn(Reply(b"busy", status=429, headers={"Retry-After": "3600"})))
     assert time.monotonic() - start < 30
     assert len(server.calls) == 1
-    assert edited.failed == "HTTP 429: busy (1 attempt)"
+    assert edited.failed == (
+        "HTTP 429: busy (1 attempt); the server asks to wait 3,600 s, longer than the 60 s for a call"
+    )
 
 
 def test_an_answer_that_never_ends_is_given_up() -> None:

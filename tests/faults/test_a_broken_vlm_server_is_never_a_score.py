@@ -185,6 +185,7 @@ def test_a_run_with_a_failing_server_finishes_and_can_be_completed(tmp_path: Pat
 )
 def test_a_server_that_cannot_serve_stops_the_judging_at_once(tmp_path: Path, models: Act, line: str) -> None:
     with Vlm(lambda *_: completes(GOOD), models).running() as server:
+        server.probed = sends(404, b'{"error": {"code": "model_not_found", "message": "unknown"}}')
         card = judge_card(tmp_path, server.url)
         with pytest.raises(CardError, match="judge 'asking'") as error:
             PhotoJudge(card)

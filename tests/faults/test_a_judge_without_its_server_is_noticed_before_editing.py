@@ -74,12 +74,14 @@ def test_nobody_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_who_is_let_in_by_nobody_edits_nothing_and_goes_on_later(tmp_path: Path, models: Act, line: str) -> None:
     with Vlm(lambda *_: completes("yes"), models).running() as server:
+        server.probed = sends(404, b'{"error": {"message": "no such model"}}')
         cards, editor = cards_asking(tmp_path / "cards", server.url), Counting()
         said = stopped(editor, cards, tmp_path / "run")
         assert line in said
         assert server.url in said or "does not serve" in said
         assert list(open_run(tmp_path / "run").edits()) == []
         server.models = sends(200, b'{"data": [{"id": "tiny"}]}')
+        server.probed = completes("yes")
         run = evaluate("toy", editor, out=tmp_path / "run", judge="asking", cards=[cards])
     assert editor.asked == len(list(run.edits())) == 17
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from micebench.judges.components.vlm_probe import QUESTION
+
 Act = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -83,12 +85,21 @@ def cuts(handler: BaseHTTPRequestHandler) -> None:
     handler.connection.close()
 
 
+def _is_probe(body: dict[str, Any]) -> bool:
+    return body.get("messages", [{}])[0].get("content", [{}])[-1].get("text") == QUESTION
+
+
 class Vlm:
-    """`decide` gets the number of the call (0, 1, ...) and its body, and says what happens."""
+    """`decide` gets the number of the call (0, 1, ...) and its body, and says what happens.
+
+    The question of the probe before editing is answered by `probed`, and kept apart, in `probes`.
+    """
 
     def __init__(self, decide: Callable[[int, dict[str, Any]], Act], models: Act | None = None) -> None:
         self.decide = decide
         self.models = models or sends(200, b'{"data": [{"id": "tiny", "max_model_len": 8192}]}')
+        self.probed = completes("yes", end="length")
+        self.probes: list[dict[str, Any]] = []
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.times: list[float] = []
@@ -107,12 +118,15 @@ class Vlm:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if _is_probe(body):
+                    vlm.probes.append(body)
+                    return vlm.probed(self)
                 with vlm._lock:
                     number = len(vlm.bodies)
                     vlm.bodies.append(body)
                     vlm.headers.append(dict(self.headers))
                     vlm.times.append(time.monotonic())
-                vlm.decide(number, body)(self)
+                return vlm.decide(number, body)(self)
 
             def log_message(self, *_: Any) -> None:
                 pass

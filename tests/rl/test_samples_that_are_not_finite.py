@@ -80,6 +80,6 @@ def test_a_gradient_with_nan_stops_before_a_weight_is_touched(monkeypatch):
     monkeypatch.setattr(Learner, "_batches", lambda *_: [SimpleNamespace(counts=True)])
     learner = Learner(Accelerator(cpu=True), policy, diverged, LearnRecipe(lr=1.0, batch=1), seed=0)
     before = policy.denoiser.weight.clone()
-    with pytest.raises(RunError, match="iteration 3: the gradient has NaN or infinite values"):
+    with pytest.raises(RunError, match="iteration 4: the gradient has NaN or infinite values"):
         learner.learn([Lesson((0, 0, 0), 0)], None, 0, None, iteration=3)
     assert torch.equal(policy.denoiser.weight, before)

@@ -13,10 +13,11 @@ from micebench.judges.components.base import Ask, Failure, Reply
 from micebench.judges.components.choices import choice_logprobs
 from micebench.judges.components.sampling import Sampling
 from micebench.judges.components.uris import PngUris, size_of
+from micebench.judges.components.vlm_probe import Probe
 from micebench.verdicts import Status
 
 _FILTERED = ("content_filter", "content_policy", "moderation", "safety")
-_PROBE_S = 30.0
+_LIMITS = ("max_tokens", "max_completion_tokens")
 _REPORTED = 20  # most probable first tokens an endpoint names
 
 
@@ -41,8 +42,11 @@ class OpenAIOptions(Sampling):
 class OpenAIVlm:
     """Thread-safe: one connection pool for up to `concurrency` calls."""
 
-    def __init__(self, options: OpenAIOptions, *, where: str) -> None:
-        """`where` names the card in messages. Raises CardError: no URL, no answer, or a server without the model."""
+    def __init__(self, options: OpenAIOptions, *, where: str, certain: bool = False) -> None:
+        """Look for the model at its server; with a tiny question if it is not listed, or to be `certain`.
+
+        `where` names the card in messages. Raises CardError: no URL, no answer, or a server without the model.
+        """
         url = options.url or os.environ.get(options.url_env)
         if not url:
             raise CardError(
@@ -56,18 +60,26 @@ class OpenAIVlm:
             url,
             {"Authorization": f"Bearer {key}"} if key else {},
             patience=options.patience,
-            secret=key,
             connections=options.concurrency,
             json_only=True,
             where=where,
         )
         self._uris = PngUris()
-        self._context = _served_context(self._server, options, where)
+        look = Probe(
+            self._server,
+            options.model,
+            self._body,
+            lambda answer: _status_of(answer) == Status.REFUSED,
+            where=where,
+            address=_address(options),
+            key=_key_remedy(options, where),
+        )
+        self._served = look.served(certain=certain)
 
     @classmethod
     def probe(cls, options: OpenAIOptions, *, where: str) -> None:
-        """Whether the server answers. Raises CardError as making one does."""
-        cls(options, where=where)._server.close()
+        """Whether the server answers a tiny question. Raises CardError as making one does."""
+        cls(options, where=where, certain=True)._server.close()
 
     @property
     def concurrency(self) -> int:
@@ -78,7 +90,7 @@ class OpenAIVlm:
         too_long = self._too_long(request)
         if too_long is not None:
             return Failure(Status.ERROR, too_long)
-        answer = self._server.post("chat/completions", json=self._body(request))
+        answer = self._server.post(self._served.path, json=self._body(request))
         if isinstance(answer, Outage):
             return Failure(Status.ERROR, answer.reason)
         if not answer.ok:
@@ -89,12 +101,14 @@ class OpenAIVlm:
         """What the server will not answer. Raises EndpointError if it would answer nothing else either."""
         options, status = self.options, _status_of(answer)
         model = f"{self._where}: is vlm.model, {options.model!r}, served there? Check it, and {_address(options)}"
-        reason = turned_away(answer, key=_key_remedy(options, self._where), model=model)
+        key, url = _key_remedy(options, self._where), _address(options)
+        reason = turned_away(answer, key=key, model=model, url=url)
         if reason and status != Status.REFUSED:
             raise EndpointError(reason)
-        return Failure(status, f"HTTP {answer.status}: {answer.excerpt}")
+        return Failure(status, answer.summary)
 
-    def _body(self, request: Ask) -> bytes:
+    def _body(self, request: Ask, limit: int | None = None) -> bytes:
+        """The request; with a `limit` on the tokens of a reply in place of the card's."""
         options = self.options
         mark = uuid4().hex  # stands for each image while the rest is encoded: megabytes of base64 need no escaping
         content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": mark}} for _ in request.images]
@@ -112,22 +126,24 @@ class OpenAIVlm:
         if request.choices:
             body |= {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": _REPORTED}
         fields = {name: value for name, value in (body | options.body).items() if value is not None}
+        if limit is not None:
+            fields |= dict.fromkeys([name for name in _LIMITS if name in fields] or _LIMITS[:1], limit)
         first, *rest = json.dumps(fields).encode().split(mark.encode())
         images = [self._uris.of(image) for image in request.images]
         return b"".join([first, *(part for pair in zip(images, rest, strict=True) for part in pair)])
 
     def _too_long(self, request: Ask) -> str | None:
         """Why the question cannot fit, by an estimate that is rather low than high."""
-        per_token = self.options.pixels_per_token
-        if self._context is None or per_token is None:
+        per_token, context = self.options.pixels_per_token, self._served.context
+        if context is None or per_token is None:
             return None
         sizes = [size_of(image) for image in request.images]
         needed = len(request.prompt) // 5 + sum(width * height // per_token for width, height in sizes)
         needed += 1 if request.choices else self.options.max_tokens
-        if needed <= self._context:
+        if needed <= context:
             return None
         return (
-            f"about {needed} tokens, room for the reply included, but the server takes {self._context}; "
+            f"about {needed} tokens, room for the reply included, but the server takes {context}; "
             f"start it with a larger --max-model-len"
         )
 
@@ -218,27 +234,6 @@ def _status_of(answer: Answer) -> Status:
     fault = _mapping(answer.object.get("error"))
     said = f"{fault.get('code')} {fault.get('type')}"
     return Status.REFUSED if any(word in said for word in _FILTERED) else Status.ERROR
-
-
-def _served_context(server: Endpoint, options: OpenAIOptions, where: str) -> int | None:
-    """Tokens the server takes, if it says so. Raises CardError if it cannot serve us at all."""
-    answer = server.get(f"{server.base_url}/models", within_s=_PROBE_S)
-    if isinstance(answer, Outage):
-        raise CardError(
-            f"{where}: the server at {server.name} does not answer: {answer.reason}; start it, or check "
-            f"{_address(options)}; the same command then goes on"
-        )
-    if answer.status != 404 and (reason := turned_away(answer, key=_key_remedy(options, where), model="")):
-        raise CardError(f"{server.name}: {reason}")
-    listed = answer.object.get("data")
-    if not answer.ok or not isinstance(listed, list):
-        return None  # a server that does not list its models
-    models = {str(model.get("id")): model for model in map(_mapping, cast(list[Any], listed))}
-    if models and options.model not in models:
-        served = ", ".join(sorted(models)[:8])
-        raise CardError(f"{where}: {server.name} does not serve {options.model!r}; it serves {served}")
-    context = models.get(options.model, {}).get("max_model_len")
-    return context if isinstance(context, int) else None
 
 
 def _address(options: OpenAIOptions) -> str:
