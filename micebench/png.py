@@ -12,3 +12,11 @@ def encode_png(image: "Image") -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1, icc_profile=None, transparency=None)
     return buffer.getvalue()
+
+
+def bare_rgb(image: "Image") -> "Image":
+    """A copy without colour profile, transparency, EXIF or text: nothing but pixels is saved with it."""
+    import PIL.Image
+
+    pixels = image.convert("RGB")
+    return PIL.Image.frombytes("RGB", pixels.size, pixels.tobytes())
