@@ -6,6 +6,7 @@ from typing import Any
 
 import micebench
 from micebench.errors import RunError
+from micebench.report.submission.archive import MAX_FILE_BYTES, open_file
 from micebench.report.submission.form import slug
 from micebench.report.submission.verify import Verification
 from micebench.store.keys import sha256
@@ -49,7 +50,8 @@ def accept(found: Verification, results: Path) -> Path:
         raise RunError(f"{found.path} is not accepted: {failed.check}: {failed.detail}")
     folder = results / bundle.manifest.task / slug(bundle.submission.name)
     _check_owner(folder, bundle.submission.contact)
-    data = found.path.read_bytes()
+    with open_file(found.path) as file:
+        data = file.read(MAX_FILE_BYTES + 1)
     if sha256(data) != bundle.sha256:
         raise RunError(f"{found.path} was changed while it was verified; verify it again")
     files = {

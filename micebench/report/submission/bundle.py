@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from micebench.report.submission import strict_json
-from micebench.report.submission.archive import TEXT_LIMITS, Archive, image_member
+from micebench.report.submission.archive import TEXT_LIMITS, Archive, image_member, open_file
 from micebench.report.submission.form import EditLine, SessionLine, Submission, VerdictLine, held
 from micebench.report.submission.refusal import BundleError
 from micebench.report.submission.sampling import commitment
@@ -102,7 +102,7 @@ def read_bundle(path: Path | str) -> Bundle:
 def file_sha256(path: Path) -> str:
     """sha256 of a file. Raises BundleError if it cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BundleError("archive", f"{path}: {error.strerror or error}") from error
