@@ -6,6 +6,7 @@ no room for the tricks of zip: overlapping members, two directories, links, path
 the list of members only; it does not notice bytes behind the end of a member's deflate stream.
 """
 
+import hashlib
 import os
 import re
 import stat
@@ -134,6 +135,11 @@ class Archive:
     def read(self, name: str) -> bytes:
         """A member as a whole. Raises BundleError beyond the limits."""
         return b"".join(self.chunks(name))
+
+    def sha256(self) -> str:
+        """sha256 (hex) of the zip itself."""
+        self._file.seek(0)
+        return hashlib.file_digest(self._file, "sha256").hexdigest()
 
     def __enter__(self) -> Self:
         return self
