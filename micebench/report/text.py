@@ -1,5 +1,6 @@
 """Words and numbers as the reports show them; the same in the terminal and on the page."""
 
+import re
 import unicodedata
 
 from micebench.verdicts import MEASURES
@@ -71,6 +72,9 @@ STATUS_WORDS: dict[str, str] = {
 
 _JOINERS = "\u200c\u200d"  # needed to spell Persian and to compose emoji
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
+)  # letters and marks without a shape; \ufe0e and \ufe0f choose between text and emoji
 
 
 def label(name: str) -> str:
@@ -96,10 +100,15 @@ def visible(text: object, limit: int = 4000) -> str:
     return f"{shown}… ({rest:,} more characters)" if rest > 0 else shown
 
 
+def hidden(character: str) -> bool:
+    """Whether a character has no shape of its own: control, format, unassigned, filler, variation selector."""
+    return unicodedata.category(character) in _INVISIBLE or _BLANK.match(character) is not None
+
+
 def _spelled(character: str) -> str:
     if character in "\n\t\r":
         return " "
-    if character in _JOINERS or unicodedata.category(character) not in _INVISIBLE:
+    if character in _JOINERS or not hidden(character):
         return character
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from micebench.report.submission import names
 from micebench.report.submission.refusal import BundleError
-from micebench.report.text import visible
+from micebench.report.text import hidden, visible
 from micebench.sessions import TRACKS
 from micebench.store.manifest import Manifest
 from micebench.verdicts import Status
@@ -25,7 +26,8 @@ NOTE_CHARACTERS = 1000
 MAX_METRICS = 64
 MAX_SESSIONS = 20_000
 _WORDS = 400  # characters of what else is shown of a manifest
-_UNSHOWN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+_MARKS = 2  # after one letter; more are piled up over other lines
+_MODEL = re.compile(r"[A-Za-z0-9._+-]+")  # what ids of cards, classes and folders are made of
 _URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]!$&()*+,;=%-]+")
 _SLUG = re.compile(r"[^a-z0-9.]+")
 
@@ -33,11 +35,18 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def plain(text: str) -> str:
-    """A text that can be shown as it is. Raises ValueError: invisible or markup characters, blanks at the ends."""
+    """A text that can be shown as it is.
+
+    Raises ValueError: invisible or markup characters, stacked marks, blanks at the ends.
+    """
+    marks = 0
     for character in text:
-        if unicodedata.category(character) in _UNSHOWN:
+        if hidden(character):
             spelled = character.encode("unicode_escape", "surrogatepass").decode("ascii")
             raise ValueError(f"has the control or invisible character {spelled}")
+        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        if marks > _MARKS:
+            raise ValueError("has marks stacked on one letter")
     if text != text.strip():
         raise ValueError("begins or ends with a blank")
     if "<" in text or ">" in text:
@@ -77,7 +86,8 @@ def slug(name: str) -> str:
 
 
 def _named(name: str) -> str:
-    slug(normal(name))
+    names.check_letters(normal(name))
+    names.check_folder(slug(name))
     return name
 
 
@@ -156,6 +166,8 @@ class Submission(About):
             raise ValueError(f"manifest: more than {MAX_METRICS} metrics or versions")
         if not manifest.model:
             raise ValueError("manifest.model: names no model")
+        if not _MODEL.fullmatch(manifest.model):
+            raise ValueError("manifest.model: has characters that no model id has")
         return self
 
 
