@@ -10,6 +10,9 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{4,}(?=>)")
 """In the representation of an object: another one in every process, and nothing that a user could look up."""
 _JOINERS = "\u200c\u200d"  # needed to spell Persian and to compose emoji
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
+)  # letters and marks without a shape; \ufe0e and \ufe0f choose between text and emoji
 
 
 class MicebenchError(Exception):
@@ -78,10 +81,15 @@ def printable(text: str) -> str:
     return text if text.isascii() and text.isprintable() else "".join(map(_spelled, text))
 
 
+def hidden(character: str) -> bool:
+    """Whether a character has no shape of its own: control, format, unassigned, filler, variation selector."""
+    return unicodedata.category(character) in _INVISIBLE or _BLANK.match(character) is not None
+
+
 def _spelled(character: str) -> str:
     if character in "\n\t\r":
         return " "
-    if character in _JOINERS or unicodedata.category(character) not in _INVISIBLE:
+    if character in _JOINERS or not hidden(character):
         return character
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 

@@ -39,3 +39,11 @@ def is_bare_png(data: bytes) -> bool:
         place = end
     pixels = chunks[1:-1]
     return place == len(data) and chunks == [_IHDR, *pixels, _IEND] and set(pixels) == {_IDAT}
+
+
+def bare_rgb(image: "Image") -> "Image":
+    """A copy without colour profile, transparency, EXIF or text: nothing but pixels is saved with it."""
+    import PIL.Image
+
+    pixels = image.convert("RGB")
+    return PIL.Image.frombytes("RGB", pixels.size, pixels.tobytes())

@@ -1,8 +1,13 @@
-"""Stored images as small data URIs; one decoded at a time."""
+"""Stored images as small data URIs; one decoded at a time.
+
+Only pixels are shown: a colour profile or a transparent colour in the file would show others than the judge saw.
+"""
 
 import base64
 import io
 from dataclasses import dataclass
+
+from micebench.png import bare_rgb
 
 _SMALL = 96  # px: up to here an image is shown pixel by pixel, losslessly, at a whole multiple of its size
 _SHOWN = 192  # px: what small images are enlarged to, at most
@@ -27,7 +32,7 @@ def thumbnail(data: bytes) -> Thumbnail | None:
     try:
         with PIL.Image.open(io.BytesIO(data)) as stored:
             width, height = stored.size
-            image = stored.convert("RGB")
+            image = bare_rgb(stored)
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
         return None
     size = f"{width}×{height}"

@@ -544,6 +544,37 @@ def test_images_that_are_not_decoded(made: Made, tmp_path: Path, data: bytes, sa
     assert said in why
 
 
+def test_every_size_is_checked_before_anything_is_decoded(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from micebench.report.submission import images
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(images, "decoded", never)
+    forged = Forgery(made.bundle)
+    edits = forged.lines("edits.jsonl")
+    edits[-1]["image"] = forged.put(saved("PNG", size=(64, 48)))
+    path = with_keys(forged.write("edits.jsonl", edits)).trim().fit().pack(tmp_path / "b.zip")
+    assert "another size than its source" in failure(made, path)[1]
+    monkeypatch.setattr(images, "MAX_TOTAL_PIXELS", 48 * 48 * 20)
+    assert "they have more than 46,080 pixels together" in failure(made, made.bundle)[1]
+
+
+def test_an_edited_image_with_a_colour_profile_is_refused(made: Made, tmp_path: Path):
+    """A judge that knows colour profiles would see other colours than the exact one."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (48, 48), "red").save(buffer, "PNG", transparency=(255, 0, 0))
+    forged = Forgery(made.bundle)
+    edits = forged.lines("edits.jsonl")
+    edits[-1]["image"] = forged.put(buffer.getvalue())
+    path = with_keys(forged.write("edits.jsonl", edits)).trim().fit().pack(tmp_path / "b.zip")
+    check, why = failure(made, path)
+    assert check == "images"
+    assert "has a chunk tRNS; an edited image holds pixels only" in why
+
+
 def test_a_sample_of_ones_own_choice(made: Made, tmp_path: Path):
     path = submit(made.run.path, **ABOUT, out=tmp_path / "b.zip", images="sample", sessions=15, cards=made.cards).path
     ids = [line["id"] for line in Forgery(path).lines("sessions.jsonl")]

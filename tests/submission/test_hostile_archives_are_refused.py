@@ -1,16 +1,18 @@
 """Zips that are not what `micebench submit` writes are refused before anything in them is used."""
 
 import io
+import os
 import struct
 import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from micebench.report.submission import BundleError, read_bundle
+from micebench.report.submission import BundleError, accept, read_bundle
 from micebench.report.submission.archive import MIB
 from tests.submission.conftest import Made
 from tests.submission.forge import Forgery, member
@@ -147,7 +149,7 @@ def test_headers_are_not_believed(made: Made, tmp_path: Path):
         place = data.rindex(signature)
         data[place + size : place + size + 4] = struct.pack("<I", 1000)
     path.write_bytes(data)
-    assert "cannot be inflated (Bad CRC-32 for file" in refused(made, path)
+    assert "inflates to more than its header says" in refused(made, path)
 
 
 def test_sizes_beyond_every_limit_are_refused_by_the_list_alone(made: Made, tmp_path: Path):
@@ -209,7 +211,124 @@ def test_files_that_are_no_plain_zip(made: Made, tmp_path: Path, change: Callabl
 
 def test_other_things_than_files(made: Made, tmp_path: Path):
     assert "give a bundle" in refused(made, tmp_path / "nowhere.zip")
-    assert "give a bundle" in refused(made, tmp_path)
+    assert "not a regular file; give a bundle" in refused(made, tmp_path)
+    assert "give a bundle" in refused(made, tmp_path / ("x" * 5000))
+    assert "give a bundle" in refused(made, tmp_path / "a\0b.zip")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_or_device_is_never_waited_for(made: Made, tmp_path: Path):
+    pipe, link = tmp_path / "b.zip", tmp_path / "link.zip"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link, Path("/dev/zero"), Path("/dev/stdin")):
+        if path.exists() and not path.is_file():
+            assert "not a regular file; give a bundle" in refused(made, path)
+    found = made.verify(made.bundle)
+    with pytest.raises(BundleError, match="not a regular file"):
+        accept(replace(found, path=pipe), tmp_path / "results")
+
+
+def patched(made: Made, path: Path, *, local: dict[int, bytes], entry: dict[int, bytes]) -> Path:
+    """The honest bundle with bytes of its last member's two headers replaced, by offset."""
+    data = bytearray(made.bundle.read_bytes())
+    for signature, changes in ((b"PK\x03\x04", local), (b"PK\x01\x02", entry)):
+        start = data.rindex(signature)
+        for offset, new in changes.items():
+            data[start + offset : start + offset + len(new)] = new
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("offset", "new"),
+    [
+        (4, b"\x0a"), (6, b"\x08"), (8, b"\0"), (10, b"\1"), (12, b"\1"),
+        (14, b"\0\1\2\3"), (18, b"\1"), (22, b"\1"), (28, b"\4"),
+    ],
+    ids=["version", "flags", "method", "time", "date", "CRC", "packed size", "size", "extra"],
+)  # fmt: skip
+def test_a_header_that_contradicts_the_list_is_refused(made: Made, tmp_path: Path, offset: int, new: bytes):
+    path = patched(made, tmp_path / "b.zip", local={offset: new}, entry={})
+    assert "its two headers contradict each other" in refused(made, path)
+
+
+@pytest.mark.parametrize(
+    ("local", "entry", "said"),
+    [
+        ({4: b"\x2d"}, {6: b"\x2d"}, "a version, disk number or attribute"),
+        ({5: b"\x03"}, {7: b"\x03"}, "a version, disk number or attribute"),
+        ({}, {34: b"\1"}, "a version, disk number or attribute"),
+        ({}, {36: b"\1"}, "a version, disk number or attribute"),
+        ({}, {38: b"\x10"}, "DOS attributes"),
+        ({8: b"\0"}, {10: b"\0"}, "stored, with two different sizes"),
+        ({14: b"\0\1\2\3"}, {16: b"\0\1\2\3"}, "is not what its header says: another size or checksum"),
+        ({22: b"\xff\xff"}, {24: b"\xff\xff"}, "is not what its header says: another size or checksum"),
+    ],
+)
+def test_headers_that_agree_on_something_odd_are_refused(
+    made: Made, tmp_path: Path, local: dict[int, bytes], entry: dict[int, bytes], said: str
+):
+    assert said in refused(made, patched(made, tmp_path / "b.zip", local=local, entry=entry))
+
+
+def packed_with(made: Made, path: Path, change: Callable[[bytes], bytes]) -> Path:
+    """The honest bundle, the packed bytes of its first member changed; sizes and offsets fit."""
+    members = Forgery(made.bundle).members
+    parts, entries = b"", b""
+    for number, (name, data) in enumerate(members.items()):
+        packer = zlib.compressobj(9, wbits=-15)
+        packed = packer.compress(data) + packer.flush()
+        packed = change(packed) if not number else packed
+        shared = struct.pack("<5H3I2H", 20, 0, 8, 0, 33, zlib.crc32(data), len(packed), len(data), len(name), 0)
+        rest = struct.pack("<3H2I", 0, 0, 0, 0o100644 << 16, len(parts))
+        entries += b"PK\x01\x02" + struct.pack("<H", 0x314) + shared + rest + name.encode()
+        parts += b"PK\x03\x04" + shared + name.encode() + packed
+    end = b"PK\x05\x06" + struct.pack("<4H2IH", 0, 0, len(members), len(members), len(entries), len(parts), 0)
+    path.write_bytes(parts + entries + end)
+    return path
+
+
+@pytest.mark.parametrize("tail", [b"x", b"PK\x03\x04" + bytes(40), bytes(1 << 17)], ids=["byte", "header", "zeros"])
+def test_bytes_behind_the_end_of_packed_data_are_refused(made: Made, tmp_path: Path, tail: bytes):
+    """Another reader may find another bundle in them; zipfile does not look."""
+    assert read_bundle(packed_with(made, tmp_path / "honest.zip", lambda packed: packed)).sessions
+    path = packed_with(made, tmp_path / "b.zip", lambda packed: packed + tail)
+    assert "submission.json: bytes behind the end of its packed data" in refused(made, path)
+
+
+def test_packed_data_without_an_end_is_refused(made: Made, tmp_path: Path):
+    path = packed_with(made, tmp_path / "b.zip", lambda packed: packed[:-1])
+    assert "packed data does not end" in refused(made, path)
+
+
+@pytest.mark.parametrize(
+    ("place", "new", "said"),
+    [
+        (4, b"\1", "in several parts"),
+        (6, b"\1", "in several parts"),
+        (8, b"\1", "in several parts"),
+        (20, b"\1", "in several parts, or with a comment"),
+        (12, b"\0", "something lies before, between or after"),
+        (16, b"\xff\xff\xff\xff", "something lies before, between or after"),
+    ],
+    ids=["disk", "disk of the list", "members here", "comment", "size of the list", "zip64 offset"],
+)
+def test_an_end_record_that_is_wrong_is_refused(made: Made, tmp_path: Path, place: int, new: bytes, said: str):
+    data, path = bytearray(made.bundle.read_bytes()), tmp_path / "b.zip"
+    data[len(data) - 22 + place : len(data) - 22 + place + len(new)] = new
+    path.write_bytes(data)
+    assert said in refused(made, path)
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_an_end_record_with_another_number_of_members_is_refused(made: Made, tmp_path: Path, change: int):
+    data, path = bytearray(made.bundle.read_bytes()), tmp_path / "b.zip"
+    count = struct.unpack("<H", data[-14:-12])[0]
+    data[-14:-10] = struct.pack("<HH", count + change, count + change)
+    path.write_bytes(data)
+    assert f"says that it has {count + change:,} members, its list has {count:,}" in refused(made, path)
 
 
 def test_any_damaged_byte_is_noticed(made: Made, tmp_path: Path):

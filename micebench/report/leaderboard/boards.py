@@ -10,6 +10,7 @@ from micebench.errors import DataError
 from micebench.metrics.ranks import PseudoValues, RankRange, rank_ranges
 from micebench.report.leaderboard.columns import Column, chosen_columns
 from micebench.report.leaderboard.results import Accepted
+from micebench.report.submission.claims import NOT_PROVED
 from micebench.report.tables import Cell
 from micebench.report.text import visible
 
@@ -27,7 +28,9 @@ class Entry:
 
     @cached_property
     def name(self) -> str:
-        return visible(self.result.verification.name, 80)
+        checks = self.result.verification.checks
+        proved = not any(one.check == "model" and NOT_PROVED in one.detail for one in checks)
+        return visible(self.result.verification.name, 80) + ("" if proved else " (name not proved)")
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ import os
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from micebench.engine.images import decode_png
 from micebench.errors import MicebenchError, needs_extra
 from micebench.judges.human import ANSWERS, reviewer_name
+from micebench.png import bare_rgb, encode_png
 from micebench.report.review.desk import Desk, Seat
 from micebench.report.review.views import Views
 
@@ -81,7 +83,8 @@ def _serve_images(app: "FastAPI", desk: Desk) -> None:
     def image(digest: str) -> Response:
         try:
             png = desk.run.blob(digest) if len(digest) == 64 and digest.isalnum() else None
-        except MicebenchError:
+            png = png and encode_png(bare_rgb(decode_png(png)))  # a profile in it would show other colours
+        except (MicebenchError, OSError, ValueError, SyntaxError):
             png = None
         if png is None:
             return Response(status_code=404)

@@ -6,7 +6,9 @@ from typing import Any
 
 import micebench
 from micebench.errors import RunError
+from micebench.report.submission.archive import MAX_FILE_BYTES, open_file
 from micebench.report.submission.form import slug
+from micebench.report.submission.names import check_unlike_accepted
 from micebench.report.submission.verify import Verification
 from micebench.store.keys import sha256
 from micebench.store.manifest import write_atomically
@@ -41,15 +43,19 @@ def accept(found: Verification, results: Path) -> Path:
     """Write ``results/<task>/<slug>/{bundle.zip, summary.json, verification.json}``; returns the folder.
 
     Raises:
+        BundleError: the name looks like that of another accepted result.
         RunError: a check failed, the bundle was changed meanwhile, or the folder holds somebody else's result.
     """
     bundle = found.bundle
     if bundle is None or found.summary is None or not found.passed:
         failed = next(check for check in found.checks if check.outcome == "failed")
         raise RunError(f"{found.path} is not accepted: {failed.check}: {failed.detail}")
-    folder = results / bundle.manifest.task / slug(bundle.submission.name)
+    name = bundle.submission.name
+    check_unlike_accepted(name, slug(name), results)
+    folder = results / bundle.manifest.task / slug(name)
     _check_owner(folder, bundle.submission.contact)
-    data = found.path.read_bytes()
+    with open_file(found.path) as file:
+        data = file.read(MAX_FILE_BYTES + 1)
     if sha256(data) != bundle.sha256:
         raise RunError(f"{found.path} was changed while it was verified; verify it again")
     files = {

@@ -1,12 +1,16 @@
-"""Reading a zip that somebody else made: nothing is extracted, no header is believed, every byte is accounted for.
+"""Reading a zip that somebody else made: nothing is extracted, no header is trusted, every byte is accounted for.
 
 A bundle has the plainest form a zip can have (what `micebench submit` writes): known names, stored or deflated, no
-extra fields, comments, encryption or gaps. All else is refused before a byte of it is inflated, so that the tricks
-of zip (overlapping members, two directories, links, paths that lead elsewhere) have nowhere to live.
+extra fields, comments, encryption or gaps. Everything else is refused before a byte of it is inflated, which leaves
+no room for the tricks of zip: overlapping members, two directories, links, paths that lead elsewhere. zipfile reads
+the list of members only; it does not notice bytes behind the end of a member's deflate stream.
 """
 
+import hashlib
+import os
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -41,8 +45,9 @@ _END = b"PK\x05\x06"
 _END_BYTES = 22
 _LOCATOR = b"PK\x06\x07"
 _LOCATOR_BYTES = 20
-_LOCAL = b"PK\x03\x04"
-_LOCAL_BYTES = 30
+_LOCAL = struct.Struct("<4s5H3I2H")
+_ENTRY_BYTES = 46  # of the list, without the name
+_VERSIONS = (10, 20)  # needed to extract: stored, deflated
 _CHUNK = 1 << 16
 
 
@@ -62,18 +67,18 @@ class Archive:
     """
 
     def __init__(self, path: Path) -> None:
+        self._file: BufferedReader = open_file(path)
         try:
-            self._file: BufferedReader = open(path, "rb")  # noqa: SIM115 (closed by `__exit__`)
-        except OSError as error:
-            raise BundleError("archive", f"{path}: {error.strerror or error}; give a bundle") from error
-        try:
-            start = _directory_start(self._file)
+            start, count = _directory(self._file)
             try:
-                self._zip = zipfile.ZipFile(self._file)
-            except (zipfile.BadZipFile, ValueError, OSError, RuntimeError) as error:
+                with zipfile.ZipFile(self._file) as listed:
+                    infos = listed.infolist()
+            except (zipfile.BadZipFile, ValueError, OSError, RuntimeError, NotImplementedError) as error:
                 raise _refused(f"no readable zip ({visible(error, 200)})") from error
-            self._infos = _checked(self._zip.infolist())
-            _check_layout(self._file, list(self._infos.values()), start)
+            self._infos = _checked(infos)
+            if len(infos) != count:
+                raise _refused(f"its end says that it has {count:,} members, its list has {len(infos):,}")
+            self._places = _check_layout(self._file, infos, start)
         except BaseException:
             self._file.close()
             raise
@@ -83,28 +88,58 @@ class Archive:
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """The bytes of a member as they are inflated; what grows beyond a limit is refused there and then."""
-        limit = TEXT_LIMITS.get(name, IMAGE_LIMIT)
-        packed = self._infos[name].compress_size
+        info, limit = self._infos[name], TEXT_LIMITS.get(name, IMAGE_LIMIT)
         others = self._total - self._inflated.get(name, 0)
-        size = 0
-        try:
-            with self._zip.open(name) as member:
-                while chunk := member.read(_CHUNK):
-                    size += len(chunk)
-                    if size > limit:
-                        raise _refused(f"{name} is larger than {limit // MIB} MiB when inflated")
-                    if size > _FREE_BYTES and size > MAX_RATIO * max(packed, 1):
-                        raise _refused(f"{name} inflates to more than {MAX_RATIO} times its size: a zip bomb")
-                    if others + size > MAX_TOTAL_BYTES:
-                        raise _refused(f"the bundle is larger than {MAX_TOTAL_BYTES // MIB} MiB when inflated")
-                    yield chunk
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
-            raise _refused(f"{name} cannot be inflated ({visible(error, 200)})") from error
+        size = checksum = 0
+        for chunk in self._inflate(name):
+            size += len(chunk)
+            checksum = zlib.crc32(chunk, checksum)
+            if size > limit:
+                raise _refused(f"{name} is larger than {limit // MIB} MiB when inflated")
+            if size > _FREE_BYTES and size > MAX_RATIO * max(info.compress_size, 1):
+                raise _refused(f"{name} inflates to more than {MAX_RATIO} times its size: a zip bomb")
+            if others + size > MAX_TOTAL_BYTES:
+                raise _refused(f"the bundle is larger than {MAX_TOTAL_BYTES // MIB} MiB when inflated")
+            if size > info.file_size:
+                raise _refused(f"{name} inflates to more than its header says")
+            yield chunk
+        if size != info.file_size or checksum != info.CRC:
+            raise _refused(f"{name} is not what its header says: another size or checksum")
         self._inflated[name], self._total = size, others + size
+
+    def _inflate(self, name: str) -> Iterator[bytes]:
+        """A member in pieces of at most `_CHUNK` bytes, every packed byte of it used."""
+        info = self._infos[name]
+        stream = zlib.decompressobj(-zlib.MAX_WBITS) if info.compress_type == zipfile.ZIP_DEFLATED else None
+        place, left = self._places[name], info.compress_size
+        try:
+            while left:
+                self._file.seek(place)
+                packed = self._file.read(min(left, _CHUNK))
+                if not packed:
+                    raise _refused(f"{name} is cut off")
+                place, left = place + len(packed), left - len(packed)
+                if stream is None:
+                    yield packed
+                    continue
+                while chunk := stream.decompress(packed, _CHUNK):
+                    packed = stream.unconsumed_tail
+                    yield chunk
+                if stream.unconsumed_tail or stream.unused_data or (stream.eof and left):
+                    raise _refused(f"{name}: bytes behind the end of its packed data")
+        except (zlib.error, OSError) as error:
+            raise _refused(f"{name} cannot be inflated ({visible(error, 200)})") from error
+        if stream is not None and not stream.eof:
+            raise _refused(f"{name} cannot be inflated: its packed data does not end")
 
     def read(self, name: str) -> bytes:
         """A member as a whole. Raises BundleError beyond the limits."""
         return b"".join(self.chunks(name))
+
+    def sha256(self) -> str:
+        """sha256 (hex) of the zip itself."""
+        self._file.seek(0)
+        return hashlib.file_digest(self._file, "sha256").hexdigest()
 
     def __enter__(self) -> Self:
         return self
@@ -112,16 +147,37 @@ class Archive:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._zip.close()
         self._file.close()
+
+
+def open_file(path: Path) -> BufferedReader:
+    """A regular file, opened for reading; a pipe or device is never opened, which could wait for ever.
+
+    Raises BundleError (check "archive"): missing, unreadable, or no regular file.
+    """
+
+    def without_waiting(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # put there since it was looked at: a pipe
+
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise _refused(f"{visible(path, 300)}: not a regular file; give a bundle")
+        file = open(path, "rb", opener=without_waiting)  # noqa: SIM115 (the caller closes it)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise _refused(f"{visible(path, 300)}: {reason}; give a bundle") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise _refused(f"{visible(path, 300)}: not a regular file; give a bundle")
+    return file
 
 
 def _refused(reason: str) -> BundleError:
     return BundleError("archive", reason)
 
 
-def _directory_start(file: BufferedReader) -> int:
-    """Where the list of members begins, by the file's last bytes; before zipfile reads that list into memory."""
+def _directory(file: BufferedReader) -> tuple[int, int]:
+    """(where the list of members begins, their number) by the file's last bytes, before zipfile reads that list."""
     size = file.seek(0, 2)
     if size > MAX_FILE_BYTES:
         raise _refused(f"larger than {MAX_FILE_BYTES // MIB} MiB; submit it with --images sample")
@@ -140,7 +196,7 @@ def _directory_start(file: BufferedReader) -> int:
     file.seek(max(0, size - _END_BYTES - _LOCATOR_BYTES))
     if file.read(len(_LOCATOR)) == _LOCATOR:
         raise _refused("a second list of members (zip64)")  # which zipfile would believe instead
-    return start
+    return start, total
 
 
 def _checked(infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
@@ -185,23 +241,53 @@ def _kind_fault(info: zipfile.ZipInfo) -> str | None:
         return "flags, extra fields or comments"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "packed otherwise than stored or deflated"
+    if info.extract_version not in _VERSIONS or info.reserved or info.volume or info.internal_attr:
+        return "a version, disk number or attribute that no bundle has"
+    if info.external_attr & 0xFFFF:
+        return "DOS attributes"
+    if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
+        return "stored, with two different sizes"
     return None
 
 
-def _check_layout(file: BufferedReader, infos: list[zipfile.ZipInfo], end: int) -> None:
-    """Members follow one another without gap or overlap, each introduced by the header that the list promises."""
-    place = 0
+def _check_layout(file: BufferedReader, infos: list[zipfile.ZipInfo], end: int) -> dict[str, int]:
+    """Where the packed bytes of each member begin.
+
+    Members follow one another without gap or overlap, each introduced by the header that the list promises, and the
+    list holds nothing but their entries. Raises BundleError.
+    """
+    place, listed, places = 0, end, dict[str, int]()
     for info in infos:
-        file.seek(place)
-        header = file.read(_LOCAL_BYTES + len(info.filename))
         name = info.filename.encode()
-        if info.header_offset != place or header[:4] != _LOCAL or header[_LOCAL_BYTES:] != name:
+        file.seek(place)
+        header = file.read(_LOCAL.size + len(name))
+        if info.header_offset != place or not header.startswith(b"PK\x03\x04") or header[_LOCAL.size :] != name:
             raise _refused(
                 f"member {info.filename!r} does not follow the one before it: members overlap, or hide some"
             )
-        flags, method, lengths = header[6:8], int.from_bytes(header[8:10], "little"), header[26:30]
-        if flags != bytes(2) or method != info.compress_type or lengths != len(name).to_bytes(2, "little") + bytes(2):
+        if header[: _LOCAL.size] != _local_header(info, len(name)):
             raise _refused(f"member {info.filename!r}: its two headers contradict each other")
-        place += _LOCAL_BYTES + len(name) + info.compress_size
-    if place != end:
-        raise _refused("something lies between the members and their list")
+        places[info.filename] = place + len(header)
+        place += len(header) + info.compress_size
+        listed += _ENTRY_BYTES + len(name)
+    if place != end or listed + _END_BYTES != file.seek(0, 2):
+        raise _refused("something lies between the members and their list, or in it")
+    return places
+
+
+def _local_header(info: zipfile.ZipInfo, name_bytes: int) -> bytes:
+    """The header before a member, as its entry in the list has it."""
+    year, month, day, hour, minute, second = info.date_time
+    return _LOCAL.pack(
+        b"PK\x03\x04",
+        info.extract_version,
+        info.flag_bits,
+        info.compress_type,
+        hour << 11 | minute << 5 | second // 2,
+        (year - 1980) << 9 | month << 5 | day,
+        info.CRC,
+        info.compress_size,
+        info.file_size,
+        name_bytes,
+        0,
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from micebench.engine.summarize import summarize_run, verdict_table
-from micebench.report.submission.bundle import Bundle
+from micebench.report.submission.bundle import MAX_REPEATS, Bundle
 from micebench.report.submission.claims import COVERAGE
 from micebench.report.submission.form import KEY_DIGITS
 from micebench.report.submission.refusal import BundleError
@@ -17,8 +17,6 @@ from micebench.sessions import Session
 from micebench.store.index import EditIndex, SessionIndex, VerdictIndex
 from micebench.store.journal import Journal
 from micebench.store.keys import EditCause, derive_seed
-
-MAX_REPEATS = 1000
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ A card's id is looked up among the known cards, never as a path; what the run's 
 hashed. So nothing that a bundle names is imported.
 """
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -13,11 +13,16 @@ from micebench.engine.job import judge_fields
 from micebench.engine.setup import JudgeSource, editor_source, judge_source
 from micebench.errors import CardError, nearest
 from micebench.report.submission.form import slug
+from micebench.report.submission.names import skeleton
 from micebench.report.text import plural, visible
 from micebench.store.manifest import Manifest
 
 COVERAGE = 0.99
 """Least share of edits made, and of verdicts with a value (or with a good reason for none)."""
+
+NOT_PROVED = "the name cannot be proved"
+"""Part of what the check "model" says of a model whose weights are not here; the leaderboard looks for it."""
+ModelClaim = Literal["ships", "unproved", "other"]
 
 C = TypeVar("C", bound=Card)
 
@@ -79,30 +84,60 @@ def known_judge(manifest: Manifest, task: TaskCard, cards: CardFolders = ()) -> 
     return source
 
 
-def known_model(manifest: Manifest, name: str, task: TaskCard, cards: CardFolders = ()) -> EditorCard | None:
-    """The model's card, if the run was made with it, weights included, as it is here; None: another model.
+def known_model(manifest: Manifest, name: str, task: TaskCard, cards: CardFolders = ()) -> ModelClaim:
+    """Whether the run was made with the model that its names say.
 
-    Raises CardError: the submission, or its model, is called like a model that ships and is not that model.
+    ``ships``: with a model that ships, weights included. ``unproved``: with the card of one whose weights are not
+    here. ``other``: neither the model nor the submission is called like one that ships.
+
+    Raises:
+        CardError: the submission, or its model, is called like a model that ships, or has a name that looks like
+            its name, and is not that model.
     """
-    known = {slug(card): card for card in find_cards(EditorCard, cards)}
-    same: EditorCard | None = None
+    known = {skeleton(card): card for card in find_cards(EditorCard, cards)}
+    found: list[ModelClaim] = []
     for called in dict.fromkeys((manifest.model, name)):
-        shipped = known.get(_slug(called) or "")
-        if shipped is None:
-            continue
-        card = load_card(EditorCard, shipped, cards)
-        try:
-            identity = editor_source(card, task, cards).identity
-        except CardError:
-            continue  # a photo model on rendered scenes, weights that are not here: its hash cannot be told
-        if identity != manifest.editor_hash:
+        shipped = known.get(skeleton(called))
+        if shipped is not None:
+            found.append(_shipped_claim(manifest, called, load_card(EditorCard, shipped, cards), task, cards))
+    return min(found, key=("unproved", "ships").index, default="other")
+
+
+def _shipped_claim(
+    manifest: Manifest, called: str, card: EditorCard, task: TaskCard, cards: CardFolders
+) -> ModelClaim:
+    shown = visible(called, 80)
+    like = "like a model" if _slug(called) == _slug(card.id) else f"which looks like {card.id!r}, a model"
+    if card.domain not in (task.domain, "any"):
+        raise CardError(
+            f"it is called {shown!r}, {like} that ships with micebench, but that one edits {card.domain} images, not "
+            f"the {task.domain} ones of {task.id!r}; choose another name"
+        )
+    try:
+        identity = editor_source(card, task, cards).identity
+    except CardError:  # no pinned revision, or its weights are not here
+        if not _same_but_for_weights(manifest.editor_card, card):
             raise CardError(
-                f"it is called {visible(called, 80)!r}, like a model that ships with micebench, but was made by "
-                f"another ({_short(manifest.editor_hash)}, here {_short(identity)}); run the model as it ships, or "
-                "give your own a card and a name of its own"
-            )
-        same = card
-    return same
+                f"it is called {shown!r}, {like} that ships with micebench, but was made with another card than the "
+                "one that ships; run the model as it ships, or give your own a card and a name of its own"
+            ) from None
+        return "unproved"
+    if identity != manifest.editor_hash:
+        raise CardError(
+            f"it is called {shown!r}, {like} that ships with micebench, but was made by "
+            f"another ({_short(manifest.editor_hash)}, here {_short(identity)}); run the model as it ships, or "
+            "give your own a card and a name of its own"
+        )
+    return "ships"
+
+
+def _same_but_for_weights(fields: dict[str, object] | None, card: EditorCard) -> bool:
+    try:
+        theirs = EditorCard.model_validate(fields)
+    except (ValidationError, ValueError):
+        return False
+    nowhere = {"weights": None, "revision": None}
+    return card_hash(theirs.model_copy(update=nowhere)) == card_hash(card.model_copy(update=nowhere))
 
 
 def _known(kind: type[C], name: str, cards: CardFolders) -> C:

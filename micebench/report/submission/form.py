@@ -5,12 +5,14 @@ Nothing said in a bundle is looked up, imported, loaded or fetched because of it
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from micebench.errors import hidden
+from micebench.report.submission import names
 from micebench.report.submission.refusal import BundleError
 from micebench.report.text import visible
 from micebench.sessions import TRACKS
@@ -22,8 +24,11 @@ NAME_CHARACTERS = 80
 CONTACT_CHARACTERS = 200
 URL_CHARACTERS = 300
 NOTE_CHARACTERS = 1000
+MAX_METRICS = 64
+MAX_SESSIONS = 20_000
 _WORDS = 400  # characters of what else is shown of a manifest
-_UNSHOWN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+_MARKS = 2  # after one letter; more are piled up over other lines
+_MODEL = re.compile(r"[A-Za-z0-9._+-]+")  # what ids of cards, classes and folders are made of
 _URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]!$&()*+,;=%-]+")
 _SLUG = re.compile(r"[^a-z0-9.]+")
 
@@ -31,11 +36,18 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def plain(text: str) -> str:
-    """A text that can be shown as it is. Raises ValueError: invisible or markup characters, blanks at the ends."""
+    """A text that can be shown as it is.
+
+    Raises ValueError: invisible or markup characters, stacked marks, blanks at the ends.
+    """
+    marks = 0
     for character in text:
-        if unicodedata.category(character) in _UNSHOWN:
+        if hidden(character):
             spelled = character.encode("unicode_escape", "surrogatepass").decode("ascii")
             raise ValueError(f"has the control or invisible character {spelled}")
+        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        if marks > _MARKS:
+            raise ValueError("has marks stacked on one letter")
     if text != text.strip():
         raise ValueError("begins or ends with a blank")
     if "<" in text or ">" in text:
@@ -75,7 +87,8 @@ def slug(name: str) -> str:
 
 
 def _named(name: str) -> str:
-    slug(normal(name))
+    names.check_letters(normal(name))
+    names.check_folder(slug(name))
     return name
 
 
@@ -89,6 +102,12 @@ Words = Annotated[str, Field(max_length=4000)]
 Identifier = Annotated[str, Field(min_length=1, max_length=300)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**31)]
+_Objects = Annotated[list[Annotated[str, Field(max_length=1000)]], Field(max_length=500)]
+_UsageName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
+_Number = Annotated[int, Field(ge=-(2**53), le=2**53)] | Annotated[float, Field(allow_inf_nan=False)]
+Usage = Annotated[dict[_UsageName, _Number | Annotated[str, Field(max_length=200)] | None], Field(max_length=16)]
+"""Tokens, cost, latency ...: few names with a number or a short text each."""
+_USAGE = TypeAdapter(Usage)
 
 
 class _Form(BaseModel):
@@ -116,7 +135,7 @@ class Kept(_Form):
 
     kept: Literal["all", "sample"]
     seed: Digest | None
-    sessions: list[Identifier]
+    sessions: Annotated[list[Identifier], Field(max_length=MAX_SESSIONS)]
     rule: Words
 
 
@@ -144,8 +163,12 @@ class Submission(About):
             if len(text) > _WORDS:
                 raise ValueError(f"manifest: a text of {len(text)} characters")
             plain(text)
+        if len(manifest.metrics) > MAX_METRICS or len(manifest.versions) > MAX_METRICS:
+            raise ValueError(f"manifest: more than {MAX_METRICS} metrics or versions")
         if not manifest.model:
             raise ValueError("manifest.model: names no model")
+        if not _MODEL.fullmatch(manifest.model):
+            raise ValueError("manifest.model: has characters that no model id has")
         return self
 
 
@@ -153,16 +176,16 @@ class TurnLine(_Form):
     """A turn of ``sessions.jsonl``; as in `micebench.sessions.Turn`, images by the sha256 of their PNG."""
 
     number: Annotated[int, Field(ge=1, le=1000)]
-    instruction: str
-    edit_type: str | None
-    formatted: str | None
-    unchanged_objects: list[str] | None
-    available_objects: list[str] | None
-    all_objects: list[str] | None
+    instruction: Words
+    edit_type: Words | None
+    formatted: Words | None
+    unchanged_objects: _Objects | None
+    available_objects: _Objects | None
+    all_objects: _Objects | None
     bg_consistency: bool | None
-    label: str | None
-    target_description: str | None
-    invalid: list[str]
+    label: Words | None
+    target_description: Words | None
+    invalid: _Objects
     target: Digest | None = None
     mask: Digest | None = None
 
@@ -172,11 +195,11 @@ class SessionLine(_Form):
 
     id: Identifier
     track: Annotated[str, Field(pattern=rf"^(?:{'|'.join(TRACKS)})$")]
-    rule: dict[str, str] | None
-    category: str | None
+    rule: Annotated[dict[Words, Words], Field(max_length=16)] | None
+    category: Words | None
     image: Digest
     pixels: Digest
-    turns: Annotated[list[TurnLine], Field(min_length=1)]
+    turns: Annotated[list[TurnLine], Field(min_length=1, max_length=100)]
 
 
 class _Unit(_Form):
@@ -184,7 +207,7 @@ class _Unit(_Form):
     repeat: Annotated[int, Field(ge=0, le=10_000)]
     turn: Annotated[int, Field(ge=1, le=1000)]
     reason: Words = ""
-    usage: dict[str, Any] | None = None
+    usage: Usage | None = None
 
 
 class EditLine(_Unit):
@@ -210,8 +233,8 @@ class VerdictLine(_Unit):
     metric: Annotated[str, Field(max_length=40)]
     status: Literal["ok", "not_applicable", "invalid_annotation", "unparsed", "refused", "error"]
     value: Share | None
-    votes: list[Share] = Field(default_factory=list)
-    raw: list[str] = Field(default_factory=list)
+    votes: Annotated[list[Share], Field(max_length=1000)] = []
+    raw: Annotated[list[str], Field(max_length=1000)] = []
     latency_s: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
     attempt: Count = 0
 
@@ -220,6 +243,17 @@ class VerdictLine(_Unit):
         if (self.status == Status.OK) != (self.value is not None):
             raise ValueError(f"status {self.status!r} and value {self.value!r} contradict each other")
         return self
+
+
+def plain_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle can hold of an editor's or a judge's `usage`, which may be any JSON in a run."""
+    kept: dict[str, Any] = {}
+    for name, value in usage.items():
+        try:
+            kept = _USAGE.validate_python(kept | {name: value}, strict=True)
+        except ValidationError:
+            continue
+    return kept
 
 
 def held(fields: dict[str, Any], form: type[M], where: str) -> M:

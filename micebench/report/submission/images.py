@@ -1,5 +1,8 @@
 """The images of a bundle: those that belong to it and no others, harmless to decode, and of the sources' pixels."""
 
+from collections.abc import Callable, Iterator, Set
+from typing import TypeVar
+
 from micebench.cards import TaskCard
 from micebench.report.submission.bundle import Bundle
 from micebench.report.submission.pictures import decoded, pixels_digest, size_of
@@ -9,6 +12,10 @@ from micebench.report.text import plural, visible
 
 LEAST_DETECTION = 0.5
 """Least detection probability (see `sampling`) of a bundle's own sample."""
+MAX_TOTAL_PIXELS = 1 << 34
+"""Of all images together; measured before the first one is decoded."""
+
+T = TypeVar("T")
 
 
 def check_images(bundle: Bundle, task: TaskCard) -> str:
@@ -22,18 +29,24 @@ def check_images(bundle: Bundle, task: TaskCard) -> str:
     if wanted != bundle.images:
         absent, odd = len(wanted - bundle.images), len(bundle.images - wanted)
         raise _refused(f"{plural(absent, 'image')} of the kept sessions missing, {odd:,} that belong to none of them")
-    sizes: dict[str, tuple[int, int]] = {}
-    for digest, png in bundle.pictures(wanted):
-        try:
-            sizes[digest] = size_of(png)
-            image = decoded(png)
-        except ValueError as error:
-            raise _refused(f"image {digest[:12]}... {error}") from error
-        if digest in sources and pixels_digest(image) != sources[digest]:
-            raise _refused(f"image {digest[:12]}... is not the source image that its session names")
+    sizes = dict(_each(bundle, wanted, outputs, size_of))
+    if sum(width * height for width, height in sizes.values()) > MAX_TOTAL_PIXELS:
+        raise _refused(f"they have more than {MAX_TOTAL_PIXELS:,} pixels together; submit it with --images sample")
     if task.same_size:
         _check_sizes(bundle, sizes)
+    for digest, image in _each(bundle, wanted, outputs, decoded):
+        if digest in sources and pixels_digest(image) != sources[digest]:
+            raise _refused(f"image {digest[:12]}... is not the source image that its session names")
     return f"{plural(len(wanted), 'image')} of {len(kept.sessions):,} of {plural(len(ids), 'session')}"
+
+
+def _each(bundle: Bundle, wanted: Set[str], outputs: Set[str], read: Callable[..., T]) -> Iterator[tuple[str, T]]:
+    """(sha256, what `read` makes of the image); edited images must be bare, sources may have metadata."""
+    for digest, png in bundle.pictures(wanted):
+        try:
+            yield digest, read(png, bare=digest in outputs)
+        except ValueError as error:
+            raise _refused(f"image {digest[:12]}... {error}") from error
 
 
 def _check_sample(bundle: Bundle, ids: list[str]) -> None:

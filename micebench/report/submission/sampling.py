@@ -14,7 +14,12 @@ def commitment(edits: bytes, verdicts: bytes) -> str:
 
     Whoever wants other sessions must change an edit or a verdict, and gets sessions they have not chosen.
     """
-    return hashlib.sha256(hashlib.sha256(edits).digest() + hashlib.sha256(verdicts).digest()).hexdigest()
+    return commitment_of(hashlib.sha256(edits).hexdigest(), hashlib.sha256(verdicts).hexdigest())
+
+
+def commitment_of(edits_sha256: str, verdicts_sha256: str) -> str:
+    """The same from the sha256 (hex) of the two files."""
+    return hashlib.sha256(bytes.fromhex(edits_sha256) + bytes.fromhex(verdicts_sha256)).hexdigest()
 
 
 def drawn(sessions: Sequence[str], count: int, seed: str) -> list[str]:

@@ -1,9 +1,9 @@
-"""JSON as it was meant: no key twice, no NaN or Infinity, no endless nesting, and UTF-8."""
+"""Strict JSON in bounded memory: no key twice, no NaN or Infinity, no deep nesting, no endless lists, UTF-8 only."""
 
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from micebench.report.submission.refusal import BundleError
@@ -11,17 +11,26 @@ from micebench.report.text import visible
 
 MAX_DEPTH = 32
 MAX_LINE_BYTES = 4 << 20
+MAX_ITEMS = 500_000
+"""Commas and brackets of one document; each may become an object of 100 bytes from a single byte."""
+MAX_DIGITS = 20  # of a whole number; the largest is a seed of 63 bits
 # a string, also one without an end: possessive, so that no text takes longer than its length
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+["\\]?|[\[\]{}]', re.DOTALL)
 
 
 def parse(data: bytes, where: str) -> dict[str, Any]:
     """One JSON object. Raises BundleError (check "form") with `where` and what is wrong."""
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_ITEMS:
+        raise BundleError("form", f"{where}: more than {MAX_ITEMS:,} items")
     if _too_deep(data):
         raise BundleError("form", f"{where}: nested deeper than {MAX_DEPTH} levels")
     try:
         value = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+            data.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_whole,
         )
     except RecursionError as error:
         raise BundleError("form", f"{where}: nested deeper than {MAX_DEPTH} levels") from error
@@ -32,19 +41,25 @@ def parse(data: bytes, where: str) -> dict[str, Any]:
     return value
 
 
-def lines(data: bytes, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(``where:number``, object) of each line of a JSONL file. Raises BundleError as `parse` does."""
-    if data and not data.endswith(b"\n"):
+def lines(chunks: Iterable[bytes], where: str, most: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(``where:number``, object) of each line of a JSONL file, parsed as its bytes arrive.
+
+    Raises BundleError (check "form") as `parse` does, and for more than `most` lines.
+    """
+    number, rest = 0, b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in [*whole, rest]:
+            if len(line) > MAX_LINE_BYTES:
+                raise BundleError("form", f"{where}:{number + 1}: a line of more than {MAX_LINE_BYTES >> 20} MiB")
+        for line in whole:
+            number += 1
+            if number > most:
+                raise BundleError("form", f"{where}: more than {most:,} lines, the most that this run can have")
+            place = f"{where}:{number}"
+            yield place, parse(line, place)
+    if rest:
         raise BundleError("form", f"{where}: the last line is cut off")
-    start, number = 0, 0
-    while start < len(data):
-        number += 1
-        end = data.index(b"\n", start)
-        if end - start > MAX_LINE_BYTES:
-            raise BundleError("form", f"{where}:{number}: a line of more than {MAX_LINE_BYTES >> 20} MiB")
-        place = f"{where}:{number}"
-        yield place, parse(data[start:end], place)
-        start = end + 1
 
 
 def _too_deep(data: bytes) -> bool:
@@ -72,6 +87,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a whole number of {len(digits):,} digits")
+    return int(digits)
 
 
 def _finite(digits: str) -> float:

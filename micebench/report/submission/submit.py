@@ -16,7 +16,7 @@ from micebench.report.submission import claims
 from micebench.report.submission.archive import MAX_MEMBERS, TEXT_LIMITS, image_member
 from micebench.report.submission.bundle import FORMAT, bundle_line
 from micebench.report.submission.chains import check_coverage
-from micebench.report.submission.form import KEY_DIGITS, About, held, slug
+from micebench.report.submission.form import KEY_DIGITS, About, held, plain_usage, slug
 from micebench.report.submission.pictures import decoded, pixels_digest
 from micebench.report.submission.refusal import BundleError
 from micebench.report.submission.sampling import EDITED_SHARE, commitment, detection_probability, drawn
@@ -80,8 +80,8 @@ def submit(
     lines = _session_lines(opened)
     texts = {
         "sessions.jsonl": _jsonl(lines),
-        "edits.jsonl": _jsonl(edit.to_line() for edit in opened.edits()),
-        "verdicts.jsonl": _jsonl(_short(verdict.to_line()) for verdict in opened.verdicts()),
+        "edits.jsonl": _jsonl(_typed(edit.to_line()) for edit in opened.edits()),
+        "verdicts.jsonl": _jsonl(_short(_typed(verdict.to_line())) for verdict in opened.verdicts()),
         "summary.json": _json(opened.summary()),
     }
     ids = [line["id"] for line in lines]
@@ -145,6 +145,10 @@ def _session_lines(run: Run) -> list[dict[str, Any]]:
         assert row_hash(said) == row_hash(line)
         found.append(said)
     return found
+
+
+def _typed(line: dict[str, Any]) -> dict[str, Any]:
+    return line | {"usage": plain_usage(line["usage"])} if "usage" in line else line
 
 
 def _short(line: dict[str, Any]) -> dict[str, Any]:

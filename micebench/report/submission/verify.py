@@ -13,7 +13,9 @@ from micebench.errors import MicebenchError
 from micebench.report.submission import chains, claims
 from micebench.report.submission.bundle import Bundle, read_bundle
 from micebench.report.submission.copies import check_copies
+from micebench.report.submission.form import slug
 from micebench.report.submission.images import check_images
+from micebench.report.submission.names import check_unlike_accepted
 from micebench.report.submission.refusal import BundleError
 from micebench.report.submission.rejudge import check_rejudged, is_exact, rejudge
 from micebench.report.submission.sampling import EDITED_SHARE, detection_probability, drawn
@@ -203,8 +205,13 @@ class _Verifying:
 
     def _model(self) -> str | None:
         manifest, name = self.bundle.manifest, self.bundle.submission.name
-        if claims.known_model(manifest, name, self.task, self.cards) is None:
+        if self.results is not None:
+            check_unlike_accepted(name, slug(name), Path(self.results))
+        claim = claims.known_model(manifest, name, self.task, self.cards)
+        if claim == "other":
             return None
+        if claim == "unproved":
+            raise _Skipped(f"{visible(manifest.model, 80)!r} has no weights here: {claims.NOT_PROVED}")
         return f"{visible(manifest.model, 80)!r} as it ships"
 
     def _sessions(self) -> str:
