@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, Field, ValidationError
 
-from micebench.errors import CardError, EndpointError, one_line
+from micebench.errors import EndpointError, UnavailableError, one_line
 from micebench.http import Answer, Endpoint, Outage, Patience, turned_away
 from micebench.judges.components.base import Ask, Failure, Reply
 from micebench.judges.components.choices import choice_logprobs
@@ -42,10 +42,11 @@ class OpenAIVlm:
     """Thread-safe: one connection pool for up to `concurrency` calls."""
 
     def __init__(self, options: OpenAIOptions, *, where: str) -> None:
-        """`where` names the card in messages. Raises CardError: no URL, no answer, or a server without the model."""
+        """`where` names the card in messages. Raises UnavailableError: no URL, no answer, or a server without the
+        model."""
         url = options.url or os.environ.get(options.url_env)
         if not url:
-            raise CardError(
+            raise UnavailableError(
                 f"{where}: no server for {options.model}; start one (vllm serve {options.model}) and set "
                 f"{options.url_env}, e.g. to http://localhost:8000/v1"
             )
@@ -66,7 +67,7 @@ class OpenAIVlm:
 
     @classmethod
     def probe(cls, options: OpenAIOptions, *, where: str) -> None:
-        """Whether the server answers. Raises CardError as making one does."""
+        """Whether the server answers. Raises UnavailableError as making one does."""
         cls(options, where=where)._server.close()
 
     @property
@@ -221,22 +222,22 @@ def _status_of(answer: Answer) -> Status:
 
 
 def _served_context(server: Endpoint, options: OpenAIOptions, where: str) -> int | None:
-    """Tokens the server takes, if it says so. Raises CardError if it cannot serve us at all."""
+    """Tokens the server takes, if it says so. Raises UnavailableError if it cannot serve us at all."""
     answer = server.get(f"{server.base_url}/models", within_s=_PROBE_S)
     if isinstance(answer, Outage):
-        raise CardError(
+        raise UnavailableError(
             f"{where}: the server at {server.name} does not answer: {answer.reason}; start it, or check "
             f"{_address(options)}; the same command then goes on"
         )
     if answer.status != 404 and (reason := turned_away(answer, key=_key_remedy(options, where), model="")):
-        raise CardError(f"{server.name}: {reason}")
+        raise UnavailableError(f"{server.name}: {reason}")
     listed = answer.object.get("data")
     if not answer.ok or not isinstance(listed, list):
         return None  # a server that does not list its models
     models = {str(model.get("id")): model for model in map(_mapping, cast(list[Any], listed))}
     if models and options.model not in models:
         served = ", ".join(sorted(models)[:8])
-        raise CardError(f"{where}: {server.name} does not serve {options.model!r}; it serves {served}")
+        raise UnavailableError(f"{where}: {server.name} does not serve {options.model!r}; it serves {served}")
     context = models.get(options.model, {}).get("max_model_len")
     return context if isinstance(context, int) else None
 

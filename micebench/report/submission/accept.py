@@ -18,6 +18,7 @@ def to_json(found: Verification) -> dict[str, Any]:
     """The content of ``verification.json``; what could not be read is None."""
     bundle = found.bundle
     said = bundle.submission if bundle else None
+    stands = found.standing
     return {
         "format": FORMAT,
         "name": said.name if said else None,
@@ -32,6 +33,8 @@ def to_json(found: Verification) -> dict[str, Any]:
         "verdicts_recomputed": found.verdicts_recomputed,
         "of": found.of,
         "detection_probability": found.detection_probability,
+        "missing": {"verdicts": stands.missing_verdicts, "sessions": stands.missing_sessions} if stands else None,
+        "ranked_by": {"number": stands.title, "value": stands.value, "bound": stands.bound} if stands else None,
         "micebench": micebench.__version__,
         "command": found.command,
     }
@@ -49,7 +52,10 @@ def accept(found: Verification, results: Path) -> Path:
         raise RunError(f"{found.path} is not accepted: {failed.check}: {failed.detail}")
     folder = results / bundle.manifest.task / slug(bundle.submission.name)
     _check_owner(folder, bundle.submission.contact)
-    data = found.path.read_bytes()
+    try:
+        data = found.path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{found.path}: {error.strerror or error}; verify it again") from error
     if sha256(data) != bundle.sha256:
         raise RunError(f"{found.path} was changed while it was verified; verify it again")
     files = {
