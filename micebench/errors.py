@@ -32,6 +32,10 @@ class CardError(MicebenchError):
     """A card is missing, malformed or does not fit the others it is used with."""
 
 
+class UnavailableError(CardError):
+    """What a card names cannot be had on this machine: a server, weights or a package."""
+
+
 class DataError(MicebenchError):
     """A session file, a row or an image cannot be used."""
 
@@ -143,6 +147,6 @@ def described(error: BaseException, most: int = 500) -> str:
     return f"{type(error).__name__}: {one_line(error)}".removesuffix(": ")[:most]
 
 
-def needs_extra(extra: str, error: ImportError) -> MicebenchError:
+def needs_extra(extra: str, error: ImportError) -> UnavailableError:
     """The line shown when a feature's optional dependencies are not installed."""
-    return MicebenchError(f"{error.name or error} is not installed; run: pip install 'micebench[{extra}]'")
+    return UnavailableError(f"{error.name or error} is not installed; run: pip install 'micebench[{extra}]'")

@@ -37,7 +37,8 @@ def verify(
     Its zip, JSON and hashes; its cards, sessions, seeds and keys against what ships here; its
     numbers against its verdicts; its verdicts by judging its images again. Nothing that it
     names is imported or fetched.
-    Exit code 0: no check failed; 1: one did.
+    Exit code 0: no check failed; 1: one did, or could not be finished. Only a judge that is not
+    available here (server, weights, package) is passed over; the result is then self-reported.
 
     Examples:
 
@@ -66,6 +67,7 @@ def _print(found: "Verification") -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from micebench.report.submission.verify import NO_JUDGE
     from micebench.report.text import visible
 
     console = Console()
@@ -77,8 +79,11 @@ def _print(found: "Verification") -> None:
         line = Text(f"{check.outcome:8}", _STYLES[check.outcome]).append(f"{check.check:13}", "bold")
         console.print(line.append(check.detail, ""), soft_wrap=True)
     if found.passed:
+        if found.standing is not None and found.standing.words:
+            console.print(Text(found.standing.words, "yellow"), soft_wrap=True)
         judged = f"{found.verdicts_recomputed:,} of {found.of:,} verdicts judged again"
-        console.print(Text(f"{found.mark}: {judged}", "bold"), soft_wrap=True)
+        mark = found.mark if found.mark == "verified" else f"{found.mark} ({NO_JUDGE})"
+        console.print(Text(f"{mark}: {judged}", "bold"), soft_wrap=True)
     else:
         failed = ", ".join(check.check for check in found.checks if check.outcome == "failed")
         console.print(Text(f"refused: {failed}", "bold red"), soft_wrap=True)

@@ -24,7 +24,8 @@ class Redactor:
     """Replaces secrets by ``***``, however they are written.
 
     Found are the secret itself, in any case, split by blanks, control or invisible characters, with characters
-    written as JSON, URL or HTML escapes (also repeatedly), in hexadecimal, and in base64, alone or in something longer.
+    written as JSON, URL or HTML escapes (also repeatedly), in hexadecimal, and in base64, alone or in something
+    longer.
     Secrets of fewer than `SHORTEST` characters are left alone.
     """
 

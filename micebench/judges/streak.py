@@ -34,7 +34,7 @@ class Streak:
         if self._over or not (isinstance(answer, Failure) and answer.status == Status.ERROR):
             self._over = True
             return
-        said = _CHANGING.sub("#", answer.reason)  # request ids, times and sizes differ from call to call
+        said: str = _CHANGING.sub("#", answer.reason)  # request ids, times and sizes differ from call to call
         if said != self._said:
             self._said, self._questions, self._sessions = said, 0, set()
         self._questions += 1

@@ -3,7 +3,7 @@
 import numpy as np
 
 from micebench.metrics.outcomes import earlier_instructions, marginal_success, one_image_success, scores
-from micebench.metrics.table import STATUS_CODES, VerdictTable
+from micebench.metrics.table import STATUS_CODES, UNKNOWN, VerdictTable
 
 
 def first_failures(table: VerdictTable) -> dict[str, int]:
@@ -38,3 +38,15 @@ def coverage(table: VerdictTable) -> dict[str, dict[str, int]]:
         count = np.bincount(table.status[metric][table.exists], minlength=len(STATUS_CODES))
         found[metric] = {name: int(count[code]) for code, name in enumerate(STATUS_CODES)}
     return found
+
+
+def missing(table: VerdictTable) -> tuple[int, int]:
+    """(verdicts, sessions): unknown verdicts of turns that exist, and the sessions that have any.
+
+    Unknown: never judged, unparsed, refused or failed; also where an edit failed, so that there is no image to judge.
+    """
+    unknown = [np.isin(status, UNKNOWN) & table.exists for status in table.status.values()]
+    if not unknown:
+        return 0, 0
+    rows = np.logical_or.reduce(unknown).any(axis=1)
+    return int(sum(one.sum() for one in unknown)), len(np.unique(table.sessions[rows]))

@@ -14,7 +14,7 @@ import numpy as np
 
 from micebench.metrics.clusters import clusters
 from micebench.metrics.columns import add_up, chunks, totals
-from micebench.metrics.outcomes import Consistency
+from micebench.metrics.outcomes import Consistency, Side
 from micebench.metrics.ratios import Key, layout
 from micebench.metrics.table import BoolArray, FloatArray, VerdictTable
 
@@ -46,15 +46,20 @@ class PseudoValues:
     terms: FloatArray
 
 
-def pseudo_values(table: VerdictTable, name: str, turn: int, *, consistency: Consistency) -> PseudoValues | None:
-    """The pseudo-values of metric `name` at `turn`; None where the run has no such number."""
+def pseudo_values(
+    table: VerdictTable, name: str, turn: int, *, consistency: Consistency, side: Side = "value"
+) -> PseudoValues | None:
+    """The pseudo-values of metric `name` at `turn`; None where the run has no such number.
+
+    `side`: ``at_least`` and ``at_most`` give those of its bounds, with every unknown verdict at its worst or best.
+    """
     table = replace(table, edit_types=np.full_like(table.edit_types, ""))  # no columns by edit type
     grouped, plan = clusters(table), layout(table, consistency)
     if Key(name, turn) not in plan.cells:
         return None
     cell = plan.cells.index(Key(name, turn))
     groups = range(len(grouped.names))
-    pieces = list(chunks(table, grouped, plan))
+    pieces = list(chunks(table, grouped, plan, side))
     whole = add_up(totals(pieces, plan, len(groups)), list(groups), plan)
     used = whole.used(plan)
     value = float(plan.evaluate(whole.numerators, whole.denominators, used)[cell])

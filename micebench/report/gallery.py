@@ -88,19 +88,25 @@ class _Evidence:
     verdicts: dict[tuple[int, str], tuple[str, float | None, str]] = field(default_factory=dict)
 
 
-def cards(run: "Run", found: Mapping[Key, Outcome], picked: Sequence[Key]) -> Iterator[SessionCard]:
-    """The picked sessions, in the order given, with images read one session at a time."""
+def cards(
+    run: "Run", found: Mapping[Key, Outcome], picked: Sequence[Key], *, reasons: bool = True
+) -> Iterator[SessionCard]:
+    """The picked sessions, in the order given, with images read one session at a time.
+
+    `reasons`: with what the editor and the judge have written about failed edits and verdicts.
+    """
     wanted = set(picked)
     evidence: dict[Key, _Evidence] = {key: _Evidence() for key in picked}
     ids = {name for name, _ in wanted}
     sessions = {session.id: session for session in run.sessions() if session.id in ids}
     for edit in run.edits():
         if (edit.session, edit.repeat) in wanted:
-            reason = visible(edit.reason or "", _REASON)
+            reason = visible(edit.reason or "", _REASON) if reasons else ""
             evidence[edit.session, edit.repeat].edits[edit.turn] = (edit.status, edit.image, reason)
     for verdict in run.verdicts():
         if (verdict.session, verdict.repeat) in wanted:
-            answer = (str(verdict.status), verdict.value, visible(verdict.reason or "", _REASON))
+            reason = visible(verdict.reason or "", _REASON) if reasons else ""
+            answer = (str(verdict.status), verdict.value, reason)
             evidence[verdict.session, verdict.repeat].verdicts[verdict.turn, verdict.metric] = answer
     asked = _in_order(run.manifest.metrics)
     for key in picked:

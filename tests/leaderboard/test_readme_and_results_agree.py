@@ -53,7 +53,7 @@ def test_the_table_has_rank_values_intervals_and_mark(accepted):
     assert list(cells) == ["Oracle", "Drifting", "Clumsy", "Identity"]
     assert cells["Identity"][0] == "4"
     assert cells["Identity"][3] == "0.0 (0.0–16.8)"
-    assert cells["Drifting"][-1] == "self-reported"
+    assert cells["Drifting"][-1] == "self-reported (judge not available to the verifier)"
     assert cells["Clumsy"][-1] == "verified here"
 
 

@@ -594,18 +594,18 @@ def test_a_sample_of_ones_own_choice(made: Made, tmp_path: Path):
     assert failure(made, few) == ("images", "images of 5 sessions only; keep more with --sessions")
 
 
-def test_a_judge_that_cannot_be_run_here(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_judge_that_cannot_be_had_here(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Then nothing is failed, and nothing is called verified."""
-    from micebench.errors import CardError
-    from micebench.report.submission import verify
+    from micebench.errors import UnavailableError
+    from micebench.judges.exact import ExactJudge
 
     def absent(*_: object) -> None:
-        raise CardError("judge 'exact': no server at http://localhost:1; start it")
+        raise UnavailableError("judge 'exact': no server at http://localhost:1; start it")
 
-    monkeypatch.setattr(verify, "rejudge", absent)
+    monkeypatch.setattr(ExactJudge, "__init__", absent)
     found = made.verify(made.bundle)
     assert (found.passed, found.mark, found.verdicts_recomputed) == (True, "self-reported", 0)
     assert {c.check: (c.outcome, c.detail) for c in found.checks}["verdicts"] == (
         "skipped",
-        "the judge cannot be run here: judge 'exact': no server at http://localhost:1; start it",
+        "judge not available to the verifier: judge 'exact': no server at http://localhost:1; start it",
     )

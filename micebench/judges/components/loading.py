@@ -1,12 +1,13 @@
 """Where a local model's weights come from, and what to do when they are not there."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from micebench.errors import CardError, one_line
+from micebench.errors import CardError, UnavailableError, one_line
 from micebench.hush import hush
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def load_pretrained(loader: Any, weights: Weights, **arguments: Any) -> Any:
     """``loader.from_pretrained`` of the named weights; what the hub cache holds is not downloaded again.
 
     Raises:
-        CardError: one line with the remedy: not downloaded and no network, gated, not a saved model of this kind.
+        UnavailableError: one line with the remedy: not downloaded and no network, gated, not a saved model of this
+            kind. CardError where the disk is full.
     """
     place = weights.folder
     if place is None:
@@ -48,7 +50,8 @@ def load_pretrained(loader: Any, weights: Weights, **arguments: Any) -> Any:
         try:
             return loader.from_pretrained(str(place or weights.repo), **arguments)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise CardError(_explain(weights, loader.__name__, error)) from error
+            kind = CardError if _disk_full(error) else UnavailableError
+            raise kind(_explain(weights, loader.__name__, error)) from error
 
 
 def load_model(loader: Any, weights: Weights) -> Any:
@@ -57,7 +60,7 @@ def load_model(loader: Any, weights: Weights) -> Any:
     try:
         return model.eval().requires_grad_(False).float().to(device_of(weights))
     except (RuntimeError, AssertionError) as error:
-        raise CardError(
+        raise UnavailableError(
             f"{weights.repo}: device {weights.device!r} cannot be used ({one_line(error, 200)})"
         ) from error
 
@@ -91,6 +94,10 @@ def _explain(weights: Weights, loader: str, error: Exception) -> str:
         f"{name}: cannot be loaded ({one_line(error, 200)}); where there is a network, run "
         f"`hf download {weights.repo} --revision {weights.revision}`, or name a folder in `repo`"
     )
+
+
+def _disk_full(error: Exception) -> bool:
+    return any(isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT) for cause in _chain(error))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, Field, ValidationError
 
-from micebench.errors import CardError, EndpointError, one_line
+from micebench.errors import EndpointError, UnavailableError, one_line
 from micebench.http import Answer, Endpoint, Outage, Patience, turned_away
 from micebench.judges.components.base import Ask, Failure, Reply
 from micebench.judges.components.choices import choice_logprobs
@@ -45,11 +45,11 @@ class OpenAIVlm:
     def __init__(self, options: OpenAIOptions, *, where: str, certain: bool = False) -> None:
         """Look for the model at its server; with a tiny question if it is not listed, or to be `certain`.
 
-        `where` names the card in messages. Raises CardError: no URL, no answer, or a server without the model.
+        `where` names the card in messages. Raises UnavailableError: no URL, no answer, or a server without the model.
         """
         url = options.url or os.environ.get(options.url_env)
         if not url:
-            raise CardError(
+            raise UnavailableError(
                 f"{where}: no server for {options.model}; start one (vllm serve {options.model}) and set "
                 f"{options.url_env}, e.g. to http://localhost:8000/v1"
             )
@@ -78,7 +78,7 @@ class OpenAIVlm:
 
     @classmethod
     def probe(cls, options: OpenAIOptions, *, where: str) -> None:
-        """Whether the server answers a tiny question. Raises CardError as making one does."""
+        """Whether the server answers a tiny question. Raises UnavailableError as making one does."""
         cls(options, where=where, certain=True)._server.close()
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from PIL import Image
 
-from micebench.errors import CardError
+from micebench.errors import UnavailableError
 from micebench.http import Answer, Endpoint, Outage, turned_away
 from micebench.http.urls import has_version, shown
 from micebench.judges.components.base import Ask
@@ -76,7 +76,7 @@ class Probe:
         """How the model is served. Where it is listed, that is enough, unless a completion is wanted to be `certain`.
 
         Raises:
-            CardError: there is no server, it accepts no key of ours, or serves no such model, or it refuses what the
+            UnavailableError: there is no server, it accepts no key of ours, or serves no such model, or it refuses what the
                 card's questions ask for.
         """
         listings = self._listings()
@@ -105,24 +105,24 @@ class Probe:
         answer = self._server.get(self._server.url(f"{prefix}models"), within_s=_LIST_S)
         if isinstance(answer, Outage):
             if answer.local:
-                raise CardError(f"{self._where}: {answer.reason}; the same command then goes on")
+                raise UnavailableError(f"{self._where}: {answer.reason}; the same command then goes on")
             if not prefix and (answer.status is None or answer.status >= 400):
-                raise CardError(
+                raise UnavailableError(
                     f"{self._where}: the server at {self._server.name} does not answer: {answer.reason}; start it, "
                     f"or check {self._address}; the same command then goes on"
                 )
             return None
         decides = not prefix and answer.status != 404 and not answer.location
         if decides and (reason := turned_away(answer, key=self._key, model="")):
-            raise CardError(f"{self._server.name}: {reason}")
-        listed: Any = answer.value if isinstance(answer.value, list) else answer.object.get("data")
+            raise UnavailableError(f"{self._server.name}: {reason}")
+        listed: Any = answer.object.get("data") if isinstance(answer.value, dict) else cast(Any, answer.value)
         if not answer.ok or not isinstance(listed, list):
             return None
         entries = [cast(dict[str, Any], entry) for entry in cast(list[Any], listed) if isinstance(entry, dict)]
         return {str(entry.get("id")): entry for entry in entries}
 
     def _complete(self, listings: list[_Listing], *, required: bool) -> Served:
-        """Try a completion below each prefix; the first that is answered. Raises CardError if there is none."""
+        """Try a completion below each prefix; the first that is answered. Raises UnavailableError: there is none."""
         faults: list[str] = []
         for listing in listings:
             path = listing.prefix + _COMPLETIONS
@@ -135,7 +135,7 @@ class Probe:
                 return Served(path, None, tried=True)
             else:
                 faults.append(fault)
-        raise CardError(faults[0])
+        raise UnavailableError(faults[0])
 
     def _tiny(self, path: str) -> Answer | Outage:
         """A question with a reply of one token; if that is refused, one with the card's own limit on tokens."""

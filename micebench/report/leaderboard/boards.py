@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from micebench.errors import DataError
 from micebench.metrics.ranks import PseudoValues, RankRange, rank_ranges
-from micebench.report.leaderboard.columns import Column, chosen_columns
+from micebench.report.leaderboard.columns import Column, chosen_columns, ranked_by
 from micebench.report.leaderboard.results import Accepted
 from micebench.report.submission.claims import NOT_PROVED
+from micebench.report.submission.standing import Standing
 from micebench.report.tables import Cell
-from micebench.report.text import visible
+from micebench.report.text import plural, visible
 
 if TYPE_CHECKING:
     from micebench.store.manifest import Manifest
@@ -25,6 +26,7 @@ class Entry:
     result: Accepted
     manifest: "Manifest"
     values: PseudoValues | None
+    standing: Standing | None = None
 
     @cached_property
     def name(self) -> str:
@@ -35,11 +37,25 @@ class Entry:
 
 @dataclass(frozen=True)
 class Line:
-    """A row: `place` is None where the number that the board ranks by does not exist."""
+    """A row.
+
+    Attributes:
+        place: None where the number that the board ranks by does not exist.
+        bound: that number with every missing verdict at its worst, in percent, by which the row is ranked.
+    """
 
     entry: Entry
     cells: tuple[Cell, ...]
     place: RankRange | None
+    bound: float | None
+
+    @property
+    def missing(self) -> str:
+        """``"12 verdicts of 3 sessions missing"``; "" where none is."""
+        stands = self.entry.standing
+        if stands is None or not stands.missing_verdicts:
+            return ""
+        return f"{plural(stands.missing_verdicts, 'verdict')} of {plural(stands.missing_sessions, 'session')} missing"
 
     @property
     def rank(self) -> str:
@@ -50,7 +66,7 @@ class Line:
 class Board:
     """Results that were made by one version of a task and scored by one version of a judge.
 
-    The first of `columns` is the one ranked by; `lines` are sorted by it, the best first. `card` is the
+    The first of `columns` is the one ranked by; `lines` are sorted by its bound, the best first. `card` is the
     beginning of the judge card's hash where a task has boards of several versions of one judge, else "".
     """
 
@@ -97,7 +113,7 @@ def _board(entries: Sequence[Entry], card: str) -> Board:
     summaries = [entry.result.summary for entry in entries]
     columns = chosen_columns(summaries)
     first = columns[0]
-    ranked = [entry for entry in entries if entry.values is not None]
+    ranked = [entry for entry in entries if entry.values is not None and ranked_by(entry.result.summary) == first]
     for one in ranked:
         _check_same_sessions(ranked[0], one)
     places = dict(
@@ -108,7 +124,12 @@ def _board(entries: Sequence[Entry], card: str) -> Board:
         )
     )
     lines = [
-        Line(entry, tuple(column.of(entry.result.summary) for column in columns), places.get(entry.result.slug))
+        Line(
+            entry,
+            tuple(column.of(entry.result.summary) for column in columns),
+            places.get(entry.result.slug),
+            first.bound_of(entry.result.summary),
+        )
         for entry in entries
     ]
     manifest = entries[0].manifest
@@ -123,10 +144,9 @@ def _board(entries: Sequence[Entry], card: str) -> Board:
 
 
 def _order(line: Line, column: Column) -> tuple[bool, float, str]:
-    value = line.cells[0].value
-    if value is None:
+    if line.cells[0].value is None or line.bound is None:
         return True, 0.0, line.entry.result.slug
-    return False, value if column.lower_is_better else -value, line.entry.result.slug
+    return False, line.bound if column.lower_is_better else -line.bound, line.entry.result.slug
 
 
 def _check_same_sessions(first: Entry, other: Entry) -> None:

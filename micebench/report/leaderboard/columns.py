@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from micebench.report.tables import Cell, cell, turn_numbers
 from micebench.report.text import LABELS, label
@@ -28,6 +28,16 @@ class Column:
     @property
     def lower_is_better(self) -> bool:
         return self.name in LOWER_IS_BETTER
+
+    @property
+    def worst_side(self) -> Literal["at_least", "at_most"]:
+        """The bound at which every missing verdict has its worst value."""
+        return "at_most" if self.lower_is_better else "at_least"
+
+    def bound_of(self, summary: Mapping[str, Any]) -> float | None:
+        """The number with every missing verdict at its worst; the number itself where none is missing."""
+        one = self.of(summary)
+        return one.at_most if self.lower_is_better else one.at_least
 
     def of(self, summary: Mapping[str, Any]) -> Cell:
         return cell(summary["metrics"].get(self.name, {}).get(str(self.turn)))

@@ -1,6 +1,6 @@
 """What the leaderboard takes from a bundle: what each session contributes to the rank, and a gallery."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from micebench.engine.run import Run
 from micebench.errors import DataError
+from micebench.metrics.outcomes import Side
 from micebench.metrics.ranks import PseudoValues, pseudo_values
 from micebench.metrics.table import MISSING, STATUS_CODES, VerdictTable
 from micebench.report.gallery import SessionCard, cards
@@ -15,6 +16,7 @@ from micebench.report.leaderboard.columns import ranked_by
 from micebench.report.leaderboard.results import Accepted
 from micebench.report.picking import Key, outcomes, pick
 from micebench.report.submission.bundle import Bundle, read_bundle
+from micebench.report.submission.standing import Standing, standing
 from micebench.report.thumbnails import thumbnail
 from micebench.sessions import Session
 from micebench.store.blobs import Blobs
@@ -32,12 +34,16 @@ class Evidence:
 
     Attributes:
         manifest: of the run that was submitted.
-        values: what its sessions contribute to the number it is ranked by; None if it has no such number.
-        cards: sessions for the gallery, of those whose images are in the bundle.
+        values: what its sessions contribute to the number it is ranked by, with every missing verdict at its worst;
+            None if it has no such number.
+        standing: that number, and how much is missing.
+        cards: sessions for the gallery, of those whose images are in the bundle. Without the reasons of verdicts and
+            of failed edits: they are the submitter's words, and no check compares them with a judge's.
     """
 
     manifest: Manifest
     values: PseudoValues | None
+    standing: Standing
     cards: tuple[SessionCard, ...]
 
 
@@ -54,7 +60,12 @@ def read_evidence(result: Accepted, *, shown: int = SESSIONS_SHOWN) -> Evidence:
     if (bundle.manifest.task, bundle.manifest.model) != (result.task, result.verification.model):
         raise DataError(f"{result.bundle}: a run of another task or model than verification.json says")
     run = _SubmittedRun(bundle)
-    return Evidence(bundle.manifest, _values(run, result), _gallery(run, shown))
+    try:
+        table = run.table()
+    except (KeyError, IndexError, ValueError) as error:
+        raise DataError(f"{result.bundle}: verdicts that do not fit its sessions; run `micebench verify`") from error
+    stands = standing(result.summary, table)
+    return Evidence(bundle.manifest, _values(run.manifest, table, result, stands), stands, _gallery(run, shown))
 
 
 class _SubmittedRun(Run):
@@ -105,18 +116,22 @@ class _SubmittedRun(Run):
         )
 
 
-def _values(run: _SubmittedRun, result: Accepted) -> PseudoValues | None:
+def _values(manifest: Manifest, table: VerdictTable, result: Accepted, stands: Standing) -> PseudoValues | None:
     column = ranked_by(result.summary)
     if column is None:
         return None
+    sides: list[Side] = ["value", column.worst_side] if stands.missing_verdicts else ["value"]
     try:
-        values = pseudo_values(
-            run.table(), column.name, column.turn, consistency=run.manifest.content_consistency
-        )  # fmt: skip
+        found = [
+            pseudo_values(table, column.name, column.turn, consistency=manifest.content_consistency, side=side)
+            for side in sides
+        ]
     except (KeyError, IndexError, ValueError) as error:
         raise DataError(f"{result.bundle}: verdicts that do not fit its sessions; run `micebench verify`") from error
-    told = column.of(result.summary).value
-    if values is None or told is None or abs(100.0 * values.value - told) > _TOLERANCE:
+    worst: Callable[..., PseudoValues | None] = max if column.lower_is_better else min
+    values = worst((one for one in found if one is not None), key=lambda one: one.value, default=None)
+    pairs = ((found[0], stands.value), (values, stands.bound))
+    if any(one is None or told is None or abs(100.0 * one.value - told) > _TOLERANCE for one, told in pairs):
         raise DataError(
             f"{result.folder}/summary.json: {column.title} is not what the verdicts in bundle.zip give; "
             "run `micebench verify`"
@@ -137,7 +152,7 @@ def _gallery(run: _SubmittedRun, shown: int) -> tuple[SessionCard, ...]:
     picked = pick(found, shown)
     wanted = {sources[name] for name, _ in picked} | {digest for key in picked for digest in made.get(key, ())}
     run.images = dict(run.bundle.pictures(wanted))
-    shown_cards = zip(picked, cards(run, found, picked), strict=True)
+    shown_cards = zip(picked, cards(run, found, picked, reasons=False), strict=True)
     return tuple(replace(card, source=thumbnail(run.images[sources[name]])) for (name, _), card in shown_cards)
 
 

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from micebench.errors import DataError
-from micebench.report.leaderboard.boards import Board
+from micebench.report.leaderboard.boards import Board, Line
 from micebench.report.markdown import table as markdown_table
+from micebench.report.submission.verify import NO_JUDGE
 from micebench.report.tables import Cell
 from micebench.report.text import interval, number, visible
 from micebench.store.manifest import write_atomically
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&$@:/])")
+MARKS = {"verified": "verified here", "self-reported": f"self-reported ({NO_JUDGE})"}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
@@ -57,11 +59,18 @@ def _table(board: Board, *, titled: bool) -> str:
     head = ["rank", "model", *(title[:1].lower() + title[1:] for title in columns), "mark"]
     rows: list[list[str]] = []
     for line in board.lines:
-        mark = {"verified": "verified here"}.get(line.entry.result.verification.mark, "self-reported")
-        rows.append([line.rank, _escaped(line.entry.name), *map(_cell, line.cells), mark])
+        mark = MARKS[line.entry.result.verification.mark]
+        first = _bounded(line, board.columns[0].lower_is_better) if line.missing else _cell(line.cells[0])
+        rows.append([line.rank, _escaped(line.entry.name), first, *map(_cell, line.cells[1:]), mark])
     table = markdown_table(head, rows, rule="---")
     judged = f" (card {board.card})" if board.card else ""
     return f"Judged by {_escaped(visible(board.judge, 80))}{judged}:\n\n{table}" if titled else table
+
+
+def _bounded(line: Line, lower_is_better: bool) -> str:
+    """The number ranked by where verdicts are missing: its bound, then the value over what was scored."""
+    sign = "≤" if lower_is_better else "≥"
+    return f"{sign} {number(line.bound)} ({_cell(line.cells[0])} over what was scored; {line.missing})"
 
 
 def _cell(one: Cell) -> str:

@@ -59,6 +59,7 @@ def model_page(board: Board, line: Line, gallery: "Sequence[Markup]") -> str:
         rank=line.rank,
         of=len(board.lines),
         ranked_by=board.columns[0].title,
+        gaps=stands.words if (stands := line.entry.standing) else "",
         facts=[(word, visible(value, 200)) for word, value in facts if value != ""],
         url=url,
         shown_url=visible(url, 80),
@@ -140,6 +141,8 @@ def _board(board: Board) -> dict[str, Any]:
                 "page": page_path(line.entry.result),
                 "mark": line.entry.result.verification.mark,
                 "cells": line.cells,
+                "bound": line.bound,
+                "missing": line.missing,
             }
             for line in board.lines
         ],
@@ -166,8 +169,8 @@ def _checked(result: Accepted) -> str:
     one = result.verification
     if one.mark == "self-reported":
         return (
-            "The numbers were recomputed from the submitted verdicts. The judge could not be run here: the verdicts "
-            "are the submitter's own."
+            "The numbers were recomputed from the submitted verdicts. Judge not available to the verifier: the "
+            "verdicts are the submitter's own."
         )
     if one.verdicts_recomputed >= one.of:
         return f"The judge was asked again about every image: {plural(one.verdicts_recomputed, 'verdict')}."
@@ -184,11 +187,13 @@ def _checked(result: Accepted) -> str:
 def _shown_note(shown: int, total: int) -> str:
     if not shown:
         return "The bundle holds no images of whole sessions."
+    words = "Verdicts as submitted; their reasons are left out, because no check covers them."
     if shown == total:
-        return f"All {plural(total, 'session')}."
+        return f"All {plural(total, 'session')}. {words}"
     return (
         f"{shown:,} of {total:,} sessions: one after the other from each combination of track and outcome, in the "
-        "order of a hash of their ids, of those whose images are in the bundle. The numbers above are over all."
+        "order of a hash of their ids, of those whose images are in the bundle. The numbers above are over all. "
+        f"{words}"
     )
 
 

@@ -62,7 +62,7 @@ def build_site(results: Results, out: Path) -> Built:
     galleries: dict[Path, tuple[Markup, ...]] = {}
     for result in results.accepted:
         evidence = read_evidence(result)
-        entries.append(Entry(result, evidence.manifest, evidence.values))
+        entries.append(Entry(result, evidence.manifest, evidence.values, evidence.standing))
         galleries[result.folder] = gallery_markup(evidence.cards)
     found = boards(entries)
     lines = [(board, line) for board in found for line in board.lines]
@@ -81,7 +81,7 @@ def build_site(results: Results, out: Path) -> Built:
 def ranked(results: Results) -> list[Board]:
     """The boards alone, without pages."""
     evidence = ((result, read_evidence(result, shown=0)) for result in results.accepted)
-    return boards(Entry(result, one.manifest, one.values) for result, one in evidence)
+    return boards(Entry(result, one.manifest, one.values, one.standing) for result, one in evidence)
 
 
 def listing(site: Path) -> tuple[str, ...] | None:

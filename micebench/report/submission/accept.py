@@ -20,6 +20,7 @@ def to_json(found: Verification) -> dict[str, Any]:
     """The content of ``verification.json``; what could not be read is None."""
     bundle = found.bundle
     said = bundle.submission if bundle else None
+    stands = found.standing
     return {
         "format": FORMAT,
         "name": said.name if said else None,
@@ -34,6 +35,8 @@ def to_json(found: Verification) -> dict[str, Any]:
         "verdicts_recomputed": found.verdicts_recomputed,
         "of": found.of,
         "detection_probability": found.detection_probability,
+        "missing": {"verdicts": stands.missing_verdicts, "sessions": stands.missing_sessions} if stands else None,
+        "ranked_by": {"number": stands.title, "value": stands.value, "bound": stands.bound} if stands else None,
         "micebench": micebench.__version__,
         "command": found.command,
     }
@@ -54,8 +57,11 @@ def accept(found: Verification, results: Path) -> Path:
     check_unlike_accepted(name, slug(name), results)
     folder = results / bundle.manifest.task / slug(name)
     _check_owner(folder, bundle.submission.contact)
-    with open_file(found.path) as file:
-        data = file.read(MAX_FILE_BYTES + 1)
+    try:
+        with open_file(found.path) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise RunError(f"{found.path}: {error.strerror or error}; verify it again") from error
     if sha256(data) != bundle.sha256:
         raise RunError(f"{found.path} was changed while it was verified; verify it again")
     files = {

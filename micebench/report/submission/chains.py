@@ -1,22 +1,23 @@
 """What follows from what: units, seeds and keys of a bundle, computed again from their causes."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from micebench.engine.summarize import summarize_run, verdict_table
 from micebench.report.submission.bundle import MAX_REPEATS, Bundle
-from micebench.report.submission.claims import COVERAGE
 from micebench.report.submission.form import KEY_DIGITS
 from micebench.report.submission.refusal import BundleError
 from micebench.report.submission.sessions import run_line
-from micebench.report.text import LEGITIMATE, plural, visible
+from micebench.report.text import plural, visible
 from micebench.sessions import Session
 from micebench.store.index import EditIndex, SessionIndex, VerdictIndex
 from micebench.store.journal import Journal
 from micebench.store.keys import EditCause, derive_seed
+
+if TYPE_CHECKING:
+    from micebench.metrics.table import VerdictTable
 
 
 @dataclass(frozen=True)
@@ -133,34 +134,14 @@ def check_verdict_keys(bundle: Bundle, found: Indexed) -> str:
     return f"{plural(len(bundle.verdicts), 'key')} follow from edits, images and judge"
 
 
-def check_coverage(summary: dict[str, Any]) -> str:
-    """At least `COVERAGE` of the edits made, and of the verdicts given. Raises BundleError (check "coverage").
-
-    Args:
-        summary: content of a ``summary.json``.
-    """
-    edits = summary["edits"]
-    planned, verdicts = sum(edits.values()), Counter[str]()
-    for statuses in summary["coverage"].values():
-        verdicts.update(statuses)
-    known = sum(count for status, count in verdicts.items() if status == "ok" or status in LEGITIMATE)
-    shares = {"edits": (edits["ok"], planned), "verdicts": (known, verdicts.total())}
-    for what, (there, of) in shares.items():
-        if there < COVERAGE * of:
-            lacking = (
-                "failed, were refused or were not reached" if what == "edits" else "are missing or have no value"
-            )
-            raise _refused(
-                "coverage",
-                f"{of - there:,} of {of:,} {what} {lacking}; at least {COVERAGE:.0%} must be there: "
-                f"{'run' if what == 'edits' else 'judge'} it again to try those anew",
-            )
-    return ", ".join(f"{there:,} of {of:,} {what}" for what, (there, of) in shares.items())
+def table(found: Indexed) -> "VerdictTable":
+    """The verdicts as arrays."""
+    return verdict_table(found.edits, found.verdicts)
 
 
 def recomputed(bundle: Bundle, found: Indexed) -> dict[str, Any]:
     """``summary.json`` from the verdicts."""
-    return summarize_run(bundle.manifest, found.edits, verdict_table(found.edits, found.verdicts))
+    return summarize_run(bundle.manifest, found.edits, table(found))
 
 
 def check_summary(stated: dict[str, Any], own: dict[str, Any]) -> str:

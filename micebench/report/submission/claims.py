@@ -100,7 +100,9 @@ def known_model(manifest: Manifest, name: str, task: TaskCard, cards: CardFolder
         shipped = known.get(skeleton(called))
         if shipped is not None:
             found.append(_shipped_claim(manifest, called, load_card(EditorCard, shipped, cards), task, cards))
-    return min(found, key=("unproved", "ships").index, default="other")
+    if not found:
+        return "other"
+    return "unproved" if "unproved" in found else "ships"
 
 
 def _shipped_claim(

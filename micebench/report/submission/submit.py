@@ -15,10 +15,11 @@ from micebench.report.headline import command
 from micebench.report.submission import claims
 from micebench.report.submission.archive import MAX_MEMBERS, TEXT_LIMITS, image_member
 from micebench.report.submission.bundle import FORMAT, bundle_line
-from micebench.report.submission.chains import check_coverage
+from micebench.report.submission.coverage import check_coverage, lacking
 from micebench.report.submission.form import KEY_DIGITS, About, held, plain_usage, slug
 from micebench.report.submission.pictures import decoded, pixels_digest
 from micebench.report.submission.refusal import BundleError
+from micebench.report.submission.rejudge import is_exact
 from micebench.report.submission.sampling import EDITED_SHARE, commitment, detection_probability, drawn
 from micebench.store.journal import write_error
 from micebench.store.keys import sha256
@@ -72,7 +73,8 @@ def submit(
 
     Raises:
         RunError: what may not be submitted, in one line with the remedy: a run that is limited, unfinished,
-            not judged, below 99 % coverage, or made with other cards than those that ship.
+            not judged, with too few edits or verdicts (see `coverage`), or made with other cards than those
+            that ship.
     """
     opened = open_run(run)
     about = _about({"name": name, "contact": contact, "url": url, "note": note})
@@ -119,12 +121,12 @@ def _admit(run: Run, name: str, cards: CardFolders) -> None:
             judge = manifest.task_card.get("judge") or "NAME"
             raise RunError(f"it has no verdicts; run `{judge_command(run.path, judge, cards=cards)}`")
         task = claims.known_task(manifest, cards)
-        claims.known_judge(manifest, task, cards)
+        judge = claims.known_judge(manifest, task, cards)
         claims.known_model(manifest, name, task, cards)
         planned, there = manifest.n_sessions, len(run.edit_index().sessions)
         if there < planned:
             raise RunError(f"{there} of {planned} sessions; the same `micebench run` again finishes it")
-        check_coverage(run.summary())
+        check_coverage(run.summary(), lacking(run.edit_index(), run.verdict_index()), exact=is_exact(judge))
     except MicebenchError as error:
         said = str(error).removeprefix(f"{run.path}: ").replace("judge RUN", f"judge {run.path}")
         raise RunError(f"{run.path} cannot be submitted: {said}") from error

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,23 +10,28 @@ from typing import Any, Literal
 
 from micebench.cards import CardFolders, TaskCard
 from micebench.engine.setup import JudgeSource
-from micebench.errors import MicebenchError
+from micebench.errors import MicebenchError, UnavailableError, described
 from micebench.report.submission import chains, claims
+from micebench.report.submission.applicability import check_applicability
 from micebench.report.submission.bundle import Bundle, read_bundle
 from micebench.report.submission.copies import check_copies
+from micebench.report.submission.coverage import check_coverage, lacking
 from micebench.report.submission.form import slug
 from micebench.report.submission.images import check_images
 from micebench.report.submission.names import check_unlike_accepted
 from micebench.report.submission.refusal import BundleError
-from micebench.report.submission.rejudge import check_rejudged, is_exact, rejudge
+from micebench.report.submission.rejudge import built, check_rejudged, is_exact, rejudge
 from micebench.report.submission.sampling import EDITED_SHARE, detection_probability, drawn
 from micebench.report.submission.sessions import check_sessions
+from micebench.report.submission.standing import Standing, standing
 from micebench.report.text import visible
 from micebench.scratch import temporary_folder
 from micebench.sessions import Session
 
 Outcome = Literal["passed", "skipped", "failed"]
 Mark = Literal["verified", "self-reported"]
+NO_JUDGE = "judge not available to the verifier"
+"""Why a bundle that passes is self-reported: the one reason for which its verdicts may go unchecked."""
 COSTLY_SESSIONS = 20
 """Sessions that a judge with a model judges again, unless told otherwise."""
 NAMES: tuple[str, ...] = (
@@ -57,6 +63,7 @@ class Verification:
         detection_probability: chance that the sessions judged again hold one altered, if `EDITED_SHARE` of them were.
         seed: of the verifier's own sample, where one was drawn.
         sample: sessions asked for; None: the default.
+        standing: the number it is ranked by, and what is missing; None if it did not come to that.
     """
 
     path: Path
@@ -68,6 +75,7 @@ class Verification:
     detection_probability: float = 0.0
     seed: str | None = None
     sample: int | None = None
+    standing: Standing | None = None
 
     @property
     def passed(self) -> bool:
@@ -76,7 +84,7 @@ class Verification:
 
     @property
     def mark(self) -> Mark:
-        """verified: its verdicts were given again here; self-reported: the judge could not be run here."""
+        """verified: its verdicts were given again here; self-reported: they were not (if it passed: `NO_JUDGE`)."""
         judged = any(check.check == "verdicts" and check.outcome == "passed" for check in self.checks)
         return "verified" if judged and self.passed else "self-reported"
 
@@ -98,7 +106,7 @@ def verify_bundle(
     results: Path | str | None = None,
     cards: CardFolders = (),
 ) -> Verification:
-    """Check a bundle. Nothing in it is believed, and no fault of it raises.
+    """Check a bundle. Nothing in it is believed, and no fault of it raises: whatever goes wrong is a failed check.
 
     Args:
         path: the zip.
@@ -112,12 +120,18 @@ def verify_bundle(
     path = Path(path)
     try:
         bundle = read_bundle(path)
-    except BundleError as error:
-        at = NAMES.index(error.check)
+    except Exception as error:  # noqa: BLE001 (a reader that gives up has not read the bundle, whatever it raised)
+        name = error.check if isinstance(error, BundleError) else NAMES[0]
+        at = NAMES.index(name)
         passed = [Check(name, "passed", "") for name in NAMES[:at]]
-        failed = Check(error.check, "failed", visible(error, 600))
-        return Verification(path, None, (*passed, failed, *_unreached(NAMES[at + 1 :], error.check)))
-    with temporary_folder() as folder:
+        failed = Check(name, "failed", _said(error))
+        return Verification(path, None, (*passed, failed, *_unreached(NAMES[at + 1 :], name)))
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder())
+        except (OSError, MicebenchError) as error:
+            failed = Check(NAMES[0], "failed", f"no folder for temporary files: {_said(error)}")
+            return Verification(path, bundle, (failed, *_unreached(NAMES[1:], NAMES[0])))
         return _Verifying(bundle, data, sample, seed, results, cards, folder).run()
 
 
@@ -138,9 +152,11 @@ class _Verifying:
         self.results, self.cards, self.folder = results, cards, folder
         self.recomputed, self.probability = 0, 0.0
         self.drawn_with: str | None = None
+        self.standing: Standing | None = None
+        self.checks: list[Check] = []
 
     def run(self) -> Verification:
-        steps: dict[str, Callable[[], str | None]] = {
+        steps: dict[str, Callable[[], str]] = {
             "cards": self._cards,
             "model": self._model,
             "sessions": self._sessions,
@@ -149,13 +165,14 @@ class _Verifying:
             "edit keys": lambda: chains.check_edit_keys(self.bundle, self.indexed),
             "verdict keys": lambda: chains.check_verdict_keys(self.bundle, self.indexed),
             "summary": lambda: chains.check_summary(self.bundle.summary, self.summary),
-            "coverage": lambda: chains.check_coverage(self.summary),
+            "coverage": self._coverage,
             "images": lambda: check_images(self.bundle, self.task),
             "verdicts": self._verdicts,
             "copies": self._copies,
         }
         bundle = self.bundle
-        checks = [
+        checks = self.checks
+        checks += [
             Check("archive", "passed", f"{len(bundle.images) + 5:,} members, sha256 {bundle.sha256[:12]}..."),
             Check("form", "passed", "every line is what it should be"),
             Check("hashes", "passed", "every member is what submission.json says"),
@@ -176,6 +193,7 @@ class _Verifying:
             detection_probability=self.probability,
             seed=self.drawn_with,
             sample=self.sample,
+            standing=None if failed else self.standing,
         )
 
     @cached_property
@@ -203,13 +221,13 @@ class _Verifying:
     def _cards(self) -> str:
         return f"task {self.task.id!r} version {self.task.version} and judge {self.judge.id!r} as they ship"
 
-    def _model(self) -> str | None:
+    def _model(self) -> str:
         manifest, name = self.bundle.manifest, self.bundle.submission.name
         if self.results is not None:
             check_unlike_accepted(name, slug(name), Path(self.results))
         claim = claims.known_model(manifest, name, self.task, self.cards)
         if claim == "other":
-            return None
+            raise _Skipped("no card of this name ships: which model made the images is the submitter's word")
         if claim == "unproved":
             raise _Skipped(f"{visible(manifest.model, 80)!r} has no weights here: {claims.NOT_PROVED}")
         return f"{visible(manifest.model, 80)!r} as it ships"
@@ -218,22 +236,27 @@ class _Verifying:
         check_sessions(self.bundle.sessions, self.own)
         return f"the {len(self.own):,} sessions of {self.task.id!r}, word by word and pixel by pixel"
 
-    def _verdicts(self) -> str | None:
-        kept, exact = self.bundle.submission.images.sessions, is_exact(self.judge)
+    def _coverage(self) -> str:
+        self.standing = standing(self.summary, chains.table(self.indexed))
+        gaps = lacking(self.indexed.edits, self.indexed.verdicts)
+        return check_coverage(self.summary, gaps, exact=is_exact(self.judge))
+
+    def _verdicts(self) -> str:
+        try:
+            judge = built(self.judge)
+        except UnavailableError as error:
+            raise _Skipped(f"{NO_JUDGE}: {visible(error, 300)}") from error
+        kept, exact = self.bundle.submission.images.sessions, is_exact(judge)
         wanted = self.sample if self.sample is not None else len(kept) if exact else COSTLY_SESSIONS
         chosen = kept
         if wanted < len(kept):
             self.drawn_with = self.seed or secrets.token_hex(8)
             chosen = drawn(kept, wanted, self.drawn_with)
-        try:
-            found = rejudge(self.bundle, self.task, self.judge, self.own, set(chosen), self.folder / "again")
-        except BundleError:
-            raise
-        except MicebenchError as error:
-            raise _Skipped(f"the judge cannot be run here: {visible(error, 300)}") from error
-        if not found.compared:
-            raise _Skipped("the judge gave no verdict here")
+        found = rejudge(self.bundle, self.task, judge, self.own, set(chosen), self.folder / "again")
         said = check_rejudged(found, exact)
+        if exact:
+            assert judge.instance is not None  # built
+            check_applicability(self.bundle, judge.instance, self.own, set(chosen))
         self.recomputed = found.compared
         self.probability = detection_probability(len(self.own), len(chosen))
         return f"{said}; {self.probability:.1%} chance to meet an altered session, if {EDITED_SHARE:.0%} were"
@@ -241,25 +264,25 @@ class _Verifying:
     def _copies(self) -> str:
         if self.results is None:
             raise _Skipped("no folder of accepted results was given")
-        return check_copies(self.bundle, Path(self.results))
+        shipped = any(check.check == "model" and check.outcome == "passed" for check in self.checks)
+        return check_copies(self.bundle, Path(self.results), shipped=shipped)
 
 
 class _Skipped(Exception):
     """A check that cannot be made here."""
 
 
-def _made(name: str, step: Callable[[], str | None]) -> Check:
+def _made(name: str, step: Callable[[], str]) -> Check:
     try:
-        said = step()
+        return Check(name, "passed", visible(step(), 600))
     except _Skipped as error:
         return Check(name, "skipped", visible(error, 600))
-    except MicebenchError as error:
-        return Check(name, "failed", visible(error, 600))
-    if said is None:
-        return Check(
-            name, "skipped", "no card of this name ships: which model made the images is the submitter's word"
-        )
-    return Check(name, "passed", visible(said, 600))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (what could not be checked has not passed)
+        return Check(name, "failed", _said(error))
+
+
+def _said(error: BaseException) -> str:
+    return visible(error if isinstance(error, MicebenchError) else described(error), 600)
 
 
 def _unreached(names: Sequence[str], failed: str) -> list[Check]:

@@ -40,7 +40,7 @@
   const key = ({ row, order }, column) => {
     const cell = row.cells[column];
     if (cell.matches(".rank")) return order;
-    return cell.matches(".num") ? parseFloat(cell.textContent) : cell.textContent.trim().toLowerCase();
+    return cell.matches(".num") ? parseFloat(cell.textContent.replace(/^[≤≥] /, "")) : cell.textContent.trim().toLowerCase();
   };
 
   const sort = ({ table, body, rows }, header, column, descends) => {
