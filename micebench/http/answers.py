@@ -97,7 +97,7 @@ def turned_away(answer: Answer, *, key: str, model: str, url: str = "the base UR
     elif answer.status == 404 or _NO_MODEL in answer.body:
         remedy = model
     elif answer.location:
-        remedy = f"redirects are not followed: set {url} to where {answer.location} belongs"
+        remedy = f"it redirects to {answer.location}, which is not followed; set {url} to that address"
     else:
         return ""
     return f"{answer.title}: {answer.excerpt or 'no reason given'}; {remedy}; the same command then goes on"

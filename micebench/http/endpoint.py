@@ -247,14 +247,11 @@ class Endpoint:
         except (ValueError, RecursionError):
             text = as_text(body[:_CHECKED])
             return (self._redact.text(text).encode() if self._redact.holds(text) else body), None
-        text = as_text(body)
-        if not self._redact.holds(text):
-            return body, value
         try:
-            value = self._redact.value(value)
-            return json.dumps(value).encode(), value
+            shown = self._redact.value(value)
         except RecursionError:
             return b"***", None
+        return (body, value) if shown == value else (json.dumps(shown).encode(), shown)
 
     def _location(self, response: httpx2.Response) -> str:
         """Where a redirect leads, as far as that may be shown."""

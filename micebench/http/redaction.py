@@ -16,7 +16,7 @@ _ROUNDS = 3  # of decoding: a JSON text in a JSON text, say
 _ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _BLANKS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "b": "\b"}
 _HIDDEN = "".join(c for c in map(chr, range(0x10000)) if unicodedata.category(c) in ("Cc", "Cf"))
-_WITHOUT_HIDDEN = dict.fromkeys(map(ord, _HIDDEN))
+_INVISIBLE = re.compile(f"[{re.escape(_HIDDEN)}]")
 _GAP = rf"(?:\s|[{re.escape(_HIDDEN)}]|\\+[nrtfb])*"
 
 
@@ -24,8 +24,7 @@ class Redactor:
     """Replaces secrets by ``***``, however they are written.
 
     Found are the secret itself, in any case, split by blanks, control or invisible characters, with characters
-    written as JSON, URL or HTML escapes (also repeatedly), in hexadecimal, and in base64, alone or in something
-    longer.
+    written as JSON, URL or HTML escapes (also repeatedly), in hexadecimal, and in base64, alone or in a longer text.
     Secrets of fewer than `SHORTEST` characters are left alone.
     """
 
@@ -39,11 +38,11 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """`text` without secrets; all of it is replaced where they cannot be cut out."""
-        if not self._holds(text):
+        if not self.holds(text):
             return text
         for pattern in self._patterns:
             text = pattern.sub(_STARS, text)
-        return _STARS if self._holds(text) else text
+        return _STARS if self.holds(text) else text
 
     def value(self, value: Any) -> Any:
         """A JSON value without secrets in any of its strings, names included."""
@@ -57,10 +56,7 @@ class Redactor:
 
     def holds(self, text: str) -> bool:
         """Whether there is a secret in `text`."""
-        return bool(self._words) and self._holds(text)
-
-    def _holds(self, text: str) -> bool:
-        for form in _forms(text):
+        for form in _forms(text) if self._words else ():
             compact = _compact(form)
             folded = compact.casefold()
             if any(word in folded for word in self._words) or any(part in compact for part in self._fragments):
@@ -90,7 +86,7 @@ def _compact(text: str) -> str:
     text = "".join(text.split())
     if text.isascii() and text.isprintable():
         return text
-    return unicodedata.normalize("NFKC", text.translate(_WITHOUT_HIDDEN))
+    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
 
 
 def _spellings(character: str) -> str:

@@ -115,7 +115,8 @@ class Probe:
         decides = not prefix and answer.status != 404 and not answer.location
         if decides and (reason := turned_away(answer, key=self._key, model="")):
             raise UnavailableError(f"{self._server.name}: {reason}")
-        listed: Any = answer.object.get("data") if isinstance(answer.value, dict) else cast(Any, answer.value)
+        value: Any = answer.value
+        listed: Any = cast(Any, value if isinstance(value, list) else answer.object.get("data"))
         if not answer.ok or not isinstance(listed, list):
             return None
         entries = [cast(dict[str, Any], entry) for entry in cast(list[Any], listed) if isinstance(entry, dict)]
@@ -168,7 +169,7 @@ class Probe:
             f"{self._address}{hint}"
         )
         if reason := turned_away(answer, key=self._key, model=model, url=self._address):
-            return f"{self._server.name}: {reason}"
+            return f"{self._where}: {reason}" if answer.location else f"{self._server.name}: {reason}"
         return (
             f"{self._where}: {self._server.name} does not answer a short question to {self._model!r}: "
             f"{answer.summary}{served}; {_remedy(answer, self._address)}"
