@@ -20,7 +20,7 @@ _WIDE = {0xFF10 + digit: str(digit) for digit in range(10)} | {0xFF0E: ".", 0xFF
 _BOXED = re.compile(r"\$*\\boxed\{(?:\\text\{([^{}]*)\}|([^{}]*))\}\$*")
 _EMPHASIS = re.compile(r"(?<![\w*_`])[*_`]{1,6}|[*_`]{1,6}(?![\w*_`])")
 _LISTED = re.compile(r"(?:>\s*|[-+•–—]\s+|\d{1,2}[.)]\s+)+")
-_NO_WORDS = re.compile(r"(?:`{3}|~{3})\s*(?!(?:yes|no)\b)\w*|[-*_=#>\s]+", re.IGNORECASE)
+_NO_WORDS = re.compile(r"(?:`{3}|~{3})\s*(?!(?:yes|no)\b)\w*|[-*_=#>\s]*", re.IGNORECASE)
 _ROUNDING = 1e-3
 _QUOTES = " \t\"'“”„‘’"
 _MARKUP = _QUOTES + "*_`«»「」『』()[]"

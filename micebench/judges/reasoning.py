@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-_LONGEST = 2_000_000  # characters of a reply, reasoning included
-_LONGEST_ANSWER = 100_000
+_LONGEST = 1_000_000  # characters of a reply, reasoning included
+_LONGEST_ANSWER = 30_000
 _DEEPEST = 100  # reasoning within reasoning
+_PROMPT_END = 200  # characters
 _FRAMES = 4  # tokens and tags around an answer that are taken off, one after another
 
 _REASONING = re.compile(
@@ -77,10 +78,10 @@ def after_reasoning(reply: str) -> str:
     if len(reply) > _LONGEST:
         raise Unreadable(f"a reply of {len(reply):,} characters")
     text = _final_channel(_as_think(_cleaned(reply)))
-    answer = _unframed(text[_reasoning_end(text) :])
+    answer = text[_reasoning_end(text) :].strip()
     if len(answer) > _LONGEST_ANSWER:
         raise Unreadable(f"an answer of {len(answer):,} characters")
-    return answer
+    return _unframed(answer)
 
 
 def with_think_tags(reply: str, delimiters: Sequence[tuple[str, str]]) -> str:
@@ -93,9 +94,9 @@ def with_think_tags(reply: str, delimiters: Sequence[tuple[str, str]]) -> str:
 
 def left_open(prompt: str) -> bool:
     """Whether a prompt ends inside reasoning, so that the reply begins with it."""
-    end = prompt.rstrip()
-    marks = [mark for mark in _marks(_folded(_as_think(end[-200:]))) if _REASONING.search(mark.name)]
-    return bool(marks) and not marks[-1].closing and not end[-200:][marks[-1].end :].strip()
+    end = _as_think(prompt.rstrip()[-_PROMPT_END:])
+    marks = list(_marks(_folded(end), reasoning=True))
+    return bool(marks) and not marks[-1].closing and not end[marks[-1].end :].strip()
 
 
 def refuse_markup(text: str, own: re.Pattern[str] | None = None, *, quoted: bool = False) -> None:
@@ -117,7 +118,8 @@ def refuse_markup(text: str, own: re.Pattern[str] | None = None, *, quoted: bool
 
 def unformatted(text: str) -> str:
     """The text without HTML that only changes how it looks."""
-    folded, kept, at = _folded(text), [], 0
+    folded, at = _folded(text), 0
+    kept: list[str] = []
     for mark in _marks(folded):
         if _FORMATTING.fullmatch(mark.name) and mark.shape == "<" and folded[mark.end - 1] == ">":
             kept.append(text[at : mark.start])
@@ -174,9 +176,7 @@ def _reasoning_end(text: str) -> int:
     """Where the answer begins. An end without a beginning counts: everything before it is reasoning."""
     opened: list[str] = []
     end = 0
-    for mark in _marks(_folded(text)):
-        if not _REASONING.search(mark.name):
-            continue
+    for mark in _marks(_folded(text), reasoning=True):
         if not mark.closing:
             opened.append(mark.name)
             if len(opened) > _DEEPEST:
@@ -190,26 +190,34 @@ def _reasoning_end(text: str) -> int:
     return end
 
 
-def _marks(folded: str) -> Iterator[_Mark]:
+def _marks(folded: str, *, reasoning: bool = False) -> Iterator[_Mark]:
+    """All markup, in order, or only that of reasoning."""
     for found in _MARK.finditer(folded):
-        token = found[0]
-        shape, inner = token[0], token.strip("<>[]{} \t\n")
-        special = inner[:1] == "|" or inner[-1:] == "|"
-        closing = inner[-1:] == "|" and inner[:1] != "|"
-        inner = inner.strip("| ")
-        closing = closing or inner[:1] == "/" or inner[-1:] == "/"
-        words = inner.strip("/ ").casefold().split()
-        if not words or (shape == "[" and len(words) > 1 and not _BOUNDARY.match("_".join(words))):
+        if reasoning and not _REASONING.search(found[0].casefold()):
             continue
-        name = _NAME.match("_".join(words) if shape == "[" else words[0])
-        if name is None:
-            continue
-        boundary = _BOUNDARY.match(name[0])
-        bare = name[0][boundary.end() :] if boundary else name[0]
-        if boundary and (special or _REASONING.search(bare)):
-            yield _Mark(*found.span(), bare, closing or boundary[2] is not None, special, shape)
-        elif shape != "[" or len(words) == 1:
-            yield _Mark(*found.span(), name[0], closing, special, shape)
+        mark = _mark(found)
+        if mark is not None and (not reasoning or _REASONING.search(mark.name)):
+            yield mark
+
+
+def _mark(found: re.Match[str]) -> _Mark | None:
+    token = found[0]
+    shape, inner = token[0], token.strip("<>[]{} \t\n")
+    special = inner[:1] == "|" or inner[-1:] == "|"
+    closing = inner[-1:] == "|" and inner[:1] != "|"
+    inner = inner.strip("| ")
+    closing = closing or inner[:1] == "/" or inner[-1:] == "/"
+    words = inner.strip("/ ").casefold().split()
+    name = _NAME.match("_".join(words) if shape == "[" else words[0]) if words else None
+    if name is None:
+        return None
+    boundary = _BOUNDARY.match(name[0])
+    bare = name[0][boundary.end() :] if boundary else ""
+    if boundary and (special or _REASONING.search(bare)):
+        return _Mark(*found.span(), bare, closing or boundary[2] is not None, special, shape)
+    if shape == "[" and len(words) > 1:
+        return None  # words in brackets
+    return _Mark(*found.span(), name[0], closing, special, shape)
 
 
 def _opens(mark: _Mark, folded: str, quoted: bool) -> bool:

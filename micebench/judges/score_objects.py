@@ -55,7 +55,7 @@ def _objects(text: str) -> Iterator[Mapping[str, Any]]:
     else:
         raise Unreadable("too many braces in the reply")
     if found:
-        refuse_markup("\n".join([*outside, text[start:]]))
+        refuse_markup("\n…\n".join([*outside, text[start:]]))
     yield from found
 
 

@@ -66,7 +66,7 @@ def strict(reply: str, turns: int) -> Failed | None:
             raise Unreadable(f"turn {len(walked) + 1} was not looked at")
         return None
     reason = text[found[-2].end() : found[-1].start()]
-    return Failed(len(walked), one_line(reason).lstrip("-–—:* ")[:300])
+    return Failed(len(walked), one_line(reason).lstrip("-–—:* ").rstrip("-*` ")[:300])
 
 
 def _answer(reply: str) -> str:

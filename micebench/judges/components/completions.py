@@ -73,7 +73,7 @@ def _read(said: Any, request: Ask, latency_s: float, delimiters: Sequence[tuple[
         if reason := declined(said):
             return Failure(Status.REFUSED, reason)
         return Failure(Status.ERROR, f"no chat completion: {_complaint(said)}")
-    votes = [_vote(choice) for choice in _in_order(listed)][: request.votes]
+    votes = [_vote(choice) for choice in _in_order(_items(listed))][: request.votes]
     texts = tuple(vote.text for vote in votes)
     if reason := _refusal(votes, said):
         return Failure(Status.REFUSED, reason, raw=texts + tuple(vote.refusal for vote in votes if vote.refusal))
@@ -97,7 +97,7 @@ def _read(said: Any, request: Ask, latency_s: float, delimiters: Sequence[tuple[
     return Reply(texts, None, usage, latency_s, answers)
 
 
-def _in_order(choices: list[Any]) -> list[Mapping[str, Any]]:
+def _in_order(choices: list[Any]) -> Sequence[Mapping[str, Any]]:
     """By their index where all have one of their own, else as they come."""
     there = [_mapping(choice) for choice in choices if isinstance(choice, dict)]
     indices = [choice.get("index") for choice in there]
@@ -130,7 +130,7 @@ def _parts(content: Any) -> tuple[str, list[str], list[str]]:
     texts: list[str] = []
     thoughts: list[str] = []
     refusals: list[str] = []
-    for part in content if isinstance(content, list) else [content]:
+    for part in _items(content) or [content]:
         kind = _mapping(part).get("type")
         if isinstance(part, str):
             texts.append(part)
@@ -163,7 +163,7 @@ def _refusal(votes: Sequence[_Vote], said: Any) -> str:
 def _chosen(vote: _Vote, answer: str, choices: tuple[str, ...]) -> Mapping[str, float] | Failure:
     """The choices' log-probabilities where the answer begins."""
     listed = _mapping(vote.choice.get("logprobs")).get("content")
-    positions = [_mapping(entry) for entry in listed] if isinstance(listed, list) else []
+    positions = [_mapping(entry) for entry in _items(listed)]
     tokens = [token if isinstance(token := entry.get("token"), str) else "" for entry in positions]
     if not positions:
         return Failure(Status.ERROR, "the server gave no log-probabilities")
@@ -173,13 +173,11 @@ def _chosen(vote: _Vote, answer: str, choices: tuple[str, ...]) -> Mapping[str, 
         place = answer_position(tokens, spoken, reasoned=reasoned)
     except Unreadable as error:
         return Failure(Status.UNPARSED, str(error))
-    top = positions[place].get("top_logprobs")
-    entries = [_mapping(entry) for entry in top] if isinstance(top, list) else []
-    known = [
-        (token, float(number))
-        for token, number in ((entry.get("token"), entry.get("logprob")) for entry in entries)
-        if isinstance(token, str) and type(number) in (int, float)
-    ]
+    known: list[tuple[str, float]] = []
+    for entry in map(_mapping, _items(positions[place].get("top_logprobs"))):
+        token, number = entry.get("token"), entry.get("logprob")
+        if isinstance(token, str) and isinstance(number, int | float) and not isinstance(number, bool):
+            known.append((token, float(number)))
     if not known:
         return Failure(Status.ERROR, "the server gave no log-probabilities")
     return choice_logprobs(known, choices)
@@ -188,12 +186,12 @@ def _chosen(vote: _Vote, answer: str, choices: tuple[str, ...]) -> Mapping[str, 
 def _usage(usage: Any) -> dict[str, int] | None:
     """Those token counts that are counts."""
     fields = _mapping(usage)
-    counts = {name: fields.get(name) for name in ("prompt_tokens", "completion_tokens")}
-    return {
-        name: int(count)
-        for name, count in counts.items()
-        if type(count) in (int, float) and 0 <= count < _MOST_TOKENS and count == int(count)
-    } or None
+    counts: dict[str, int] = {}
+    for name in ("prompt_tokens", "completion_tokens"):
+        count: Any = fields.get(name)
+        if type(count) in (int, float) and 0 <= count < _MOST_TOKENS and count == int(count):
+            counts[name] = int(count)
+    return counts or None
 
 
 def _complaint(said: Any) -> str:
@@ -221,6 +219,10 @@ def _words(value: Any) -> str:
         if isinstance(text := fields.get(name), str) and text:
             return text
     return json.dumps(value, ensure_ascii=False)
+
+
+def _items(value: Any) -> list[Any]:
+    return cast(list[Any], value) if isinstance(value, list) else []
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -47,7 +47,8 @@ class TransformersVlm:
         )
         self._model = model.eval().requires_grad_(False).to(device_of(options))
         self._lock = threading.Lock()
-        self._opening = "<think>" if left_open(self._prompt("?")) else ""
+        prompt = with_think_tags(self._prompt("?"), options.reasoning_tags)
+        self._opening = "<think>" if left_open(prompt) else ""
 
     def ask(self, request: Ask) -> Reply | Failure:
         import torch
