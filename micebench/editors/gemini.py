@@ -17,14 +17,11 @@ from micebench.editors.base import Edited, EditRequest
 from micebench.editors.canvas import Canvas, CanvasRules, canvas_for, decode, place, take_back
 from micebench.editors.remote import RemoteOptions, at, edit_each, from_base64, reach, spent, token_counts
 from micebench.errors import EditorError, one_line
+from micebench.finish_reasons import declined, ending
 from micebench.http import Answer, Outage
 from micebench.png import encode_png
 
 _RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
-_REFUSING = {  # FinishReason: the model, or a filter behind it, would not
-    "SAFETY", "IMAGE_SAFETY", "PROHIBITED_CONTENT", "IMAGE_PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION",
-    "IMAGE_RECITATION",
-}  # fmt: skip
 _SEEDS = 1 << 31  # the protocol's seed is an int32
 
 
@@ -109,6 +106,8 @@ class GeminiEditor:
     def _read(self, answer: Answer, canvas: Canvas, size: tuple[int, int]) -> Edited:
         said = answer.object
         tokens = _tokens(said)
+        if not answer.ok and (reason := declined(said)):
+            return Edited(None, refused=reason, usage=spent(answer, tokens, self.options.prices))
         if not answer.ok:
             return self.options.no(self.card, answer, tokens)
         images, words = _parts(said)
@@ -141,11 +140,10 @@ def _parts(said: dict[str, Any]) -> tuple[list[str], str]:
 
 
 def _refusal(said: dict[str, Any], words: str) -> str:
-    blocked = at(said, "promptFeedback", "blockReason")
-    if isinstance(blocked, str):
-        return f"the prompt was blocked: {blocked}"
+    if reason := declined(said):
+        return reason
     finish = at(said, "candidates", 0, "finishReason")
-    if finish in _REFUSING:
+    if ending(finish) == "refused":
         why = at(said, "candidates", 0, "finishMessage") or words
         return f"{finish}: {why}" if why else str(finish)
     return f"answered in words: {words}" if words and finish == "STOP" else ""

@@ -11,17 +11,11 @@ from micebench.editors.base import Edited, EditRequest, one_prompt
 from micebench.editors.canvas import Canvas, CanvasRules, canvas_for, decode, place, take_back
 from micebench.editors.remote import RemoteOptions, at, edit_each, from_base64, reach, spent, token_counts
 from micebench.errors import EditorError
+from micebench.finish_reasons import declined, ending, flagged
 from micebench.http import Answer, Outage
 from micebench.png import encode_png
 
-_REFUSALS = {
-    "moderation_blocked",  # OpenAI, gpt-image-*
-    "content_policy_violation",  # OpenAI, Azure
-    "content_filter",  # Azure
-    "contentfilter",
-    "responsibleaipolicyviolation",  # Azure's inner error
-}
-_REFUSING_WORDS = ("safety system", "content policy", "content management policy")  # where no code is given
+_READ_FOR_REFUSALS = (200, 400, 403, 422, 451)
 _OURS = {"model", "prompt", "n", "size", "seed", "image", "image[]", "stream"}
 _SEEDS = 1 << 31  # servers keep seeds in 32 bits
 
@@ -132,21 +126,14 @@ def refusal(answer: Answer, said: dict[str, Any]) -> str:
     for text in (at(said, "data", 0, "refusal"), at(said, "refusal")):
         if isinstance(text, str) and text:
             return text
-    if answer.status not in (200, 400, 403, 422, 451):
-        return ""
-    message = at(said, "error", "message")
-    message = message if isinstance(message, str) else ""
-    codes = (
-        at(said, "error", "code"),
-        at(said, "error", "innererror", "code"),
-        at(said, "error", "inner_error", "code"),
-    )
-    named = [code for code in codes if isinstance(code, str) and code.lower() in _REFUSALS]
-    if named:
-        return f"{named[0]}: {message}" if message else named[0]
-    if not answer.ok and any(words in message.lower() for words in _REFUSING_WORDS):
-        return message
-    return ""
+    ends = (at(said, "data", 0, "finish_reason"), at(said, "finish_reason"))
+    for reason in ends:
+        if ending(reason) == "refused":
+            return f"stopped by the server's content filter: {reason}"
+    if flagged(said) or flagged(at(said, "data", 0)):
+        return "stopped by the server's content filter"
+    shown = at(said, "data", 0, "b64_json") or at(said, "data", 0, "url")
+    return declined(said) if not shown and answer.status in _READ_FOR_REFUSALS else ""
 
 
 def _tokens(said: dict[str, Any]) -> dict[str, int]:

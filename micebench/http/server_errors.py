@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from micebench.finish_reasons import ending
+
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 """HTTP statuses of trouble that may pass by itself."""
 
@@ -33,10 +35,6 @@ _PERMANENT = """
 """
 _NAMES = {int(block[:3]): frozenset(block[3:].split()) for block in re.split(r"\n(?=\d)", _PERMANENT.strip())}
 _MAY_PASS = re.compile("ratelimit|toomanyrequests|overload|timeout|unavailable|servererror|internalerror|^internal$")
-_CONTENT = re.compile(
-    "contentfilter(?!error)|contentpolicy|prohibitedcontent|moderation|nsfw|^(image)?safety$|^blocklist$|"
-    "responsibleai|datainspectionfailed|sensitive(words|content)|^contentblocked$|policyviolation"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ def _status(fields: dict[str, Any]) -> int | None:
     if not codes and isinstance(text := fields.get("message"), str) and " " not in text.strip():
         codes = [text]  # {"error": "invalid_api_key"}
     names = dict.fromkeys(map(_plain, codes))
-    if any(_CONTENT.search(name) for name in names):
+    if any(ending(code) == "refused" for code in codes):
         return 400
     if names.keys() & _NAMES[402]:
         return 402

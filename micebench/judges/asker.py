@@ -10,6 +10,7 @@ from micebench.judges import answers
 from micebench.judges.asking import Unanswered
 from micebench.judges.components.base import Ask, Failure, Reply, Request
 from micebench.judges.prompts import Prompts
+from micebench.judges.reasoning import Unreadable
 from micebench.verdicts import LazyImage, Status
 
 Mode = Literal["yes_no", "contains", "reasoned", "score", "expected"]
@@ -76,18 +77,18 @@ class Asker:
         if rules.mode == "expected":
             return read(lambda: answers.expected(answer.choice_logprobs or {}, rules.choices, rules.least_mass))
         reader = _READERS[rules.mode]
-        values = [read(lambda said=said: float(reader(said))) for said in answer.texts]
+        values = [read(lambda said=said: float(reader(said))) for said in answer.spoken]
         return sum(values) / len(values)
 
     def text(self, prompt: str, images: Sequence[LazyImage], /, **words: str) -> Generator[Request, Any, str]:
         """What the model writes, one reply. Raises Unanswered."""
         answer: Reply = yield self.ask(self.prompts.render(prompt, **words), images)
-        return read(lambda: answers.after_thinking(answer.texts[0]))
+        return read(lambda: answers.written(answer.spoken[0]))
 
     def texts(self, prompt: str, images: Sequence[LazyImage], /, **words: str) -> Generator[Request, Any, list[str]]:
         """What the model writes, one reply per vote; all of them must be readable. Raises Unanswered."""
         answer: Reply = yield self.ask(self.prompts.render(prompt, **words), images, votes=self.rules.votes)
-        return [read(lambda said=said: answers.after_thinking(said)) for said in answer.texts]
+        return [read(lambda said=said: answers.written(said)) for said in answer.spoken]
 
     def ask(self, text: str, images: Sequence[LazyImage], *, votes: int = 1, choices: tuple[str, ...] = ()) -> Ask:
         """The request, with a seed that follows from the card's seed, the prompt and the images."""
@@ -102,5 +103,5 @@ def read(reader: Callable[[], Any]) -> Any:
     """What the reader makes of a reply; an unreadable one is `unparsed`, for the whole check."""
     try:
         return reader()
-    except answers.Unreadable as error:
+    except Unreadable as error:
         raise Unanswered(Failure(Status.UNPARSED, str(error))) from error

@@ -31,6 +31,7 @@ Check = Generator[Asked, Any, list[Verdict]]
 Checks = Sequence[tuple[Check, int]]
 """(check, number of questions it answers)."""
 Key = tuple[object, ...]
+_MOST_TOKENS = 1 << 53  # also keeps NaN and infinity out of a sum
 
 
 class Unanswered(Exception):
@@ -183,7 +184,7 @@ def total_usage(replies: Iterable[Reply]) -> dict[str, Any] | None:
     usage: dict[str, Any] = defaultdict(int)
     for reply in replies:
         for name, value in (reply.usage or {}).items():
-            if isinstance(value, int | float):
+            if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST_TOKENS:
                 usage[name] += value
     return dict(usage) or None
 

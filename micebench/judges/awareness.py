@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from micebench.judges import tags
-from micebench.judges.answers import Unreadable
 from micebench.judges.asker import Asker
 from micebench.judges.asking import Check, Unanswered, said_verbatim, total_usage
 from micebench.judges.components.base import Failure, Reply, Request
+from micebench.judges.reasoning import Unreadable
 from micebench.sessions import Session
 from micebench.verdicts import Question, Status, Verdict
 
@@ -98,7 +98,7 @@ def _prefix(question: Question, rules: AwarenessRules, asker: Asker) -> Generato
         return Verdict(failure.status, None, failure.reason, raw=said_verbatim(failure))
     told = Verdict(Status.UNPARSED, None, "", (), said_verbatim(reply), total_usage([reply]), reply.latency_s)
     try:
-        votes = [_read(said, question.turn, rules) for said in reply.texts]
+        votes = [_read(said, question.turn, rules) for said in reply.spoken]
     except Unreadable as error:
         return replace(told, reason=str(error))
     values = tuple(float(vote.complies) for vote in votes)

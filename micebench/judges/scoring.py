@@ -10,22 +10,22 @@ session as failed. Published: VINCIE (evaluation/compute_score.py @ be1c661), MT
 What differs here: an unreadable reply is `unparsed`, never asked 20 times until it fits, and images are lossless.
 """
 
-import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from micebench.cards import JudgeCard, check_fields
 from micebench.errors import CardError
-from micebench.judges.answers import Unreadable, after_thinking
 from micebench.judges.asker import Asker, AskingRules
-from micebench.judges.asking import Check, Unanswered, said_verbatim
+from micebench.judges.asking import Check, Unanswered, said_verbatim, total_usage
 from micebench.judges.components.base import Components, Reply, Request
 from micebench.judges.components.build import build, probe_vlm
 from micebench.judges.prompts import Prompts
+from micebench.judges.reasoning import Unreadable
+from micebench.judges.score_objects import read_scores
 from micebench.judges.walks import WalkingJudge
 from micebench.verdicts import Question, Status, Verdict
 
@@ -128,51 +128,11 @@ def _scores(
     except Unanswered as error:
         failure = error.failure
         return Verdict(failure.status, None, failure.reason, raw=said_verbatim(failure)), None
-    told = Verdict(Status.UNPARSED, None, "", (), said_verbatim(reply), reply.usage, reply.latency_s)
+    told = Verdict(Status.UNPARSED, None, "", (), said_verbatim(reply), total_usage([reply]), reply.latency_s)
     try:
-        return told, read_scores(reply.texts[0], names, top)
+        return told, read_scores(reply.spoken[0], names, top)
     except Unreadable as error:
         return replace(told, reason=str(error)), None
-
-
-def read_scores(reply: str, names: Sequence[str], top: int) -> dict[str, float]:
-    """The named numbers of the one JSON object in a reply; prose and code fences around it are nobody's business.
-
-    Raises Unreadable: no such object, two that disagree, a name missing or given twice, a number outside 0 to `top`.
-    """
-    text = after_thinking(reply)
-    decoder = json.JSONDecoder(object_pairs_hook=_unique)
-    found: list[Mapping[str, Any]] = []
-    place = text.find("{")
-    while place >= 0:
-        try:
-            value, end = decoder.raw_decode(text, place)
-            found.append(cast(Mapping[str, Any], value))
-        except json.JSONDecodeError:
-            end = place + 1
-        place = text.find("{", end)
-    if not found:
-        raise Unreadable("no JSON object in the reply")
-    read = [{name: _number(one, name, top) for name in names} for one in found]
-    if any(one != read[0] for one in read):
-        raise Unreadable("two JSON objects that contradict each other")
-    return read[0]
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise Unreadable("a JSON object gives a name twice")
-    return found
-
-
-def _number(values: Mapping[str, Any], name: str, top: int) -> float:
-    value = values.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unreadable(f"{name} is {value!r}, not a number" if name in values else f"no {name} in the reply")
-    if not 0 <= value <= top:  # also for NaN
-        raise Unreadable(f"{name} is {value:g}, outside 0 to {top}")
-    return float(value)
 
 
 def _said(scores: Mapping[str, float]) -> str:

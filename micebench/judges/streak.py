@@ -20,7 +20,7 @@ class Streak:
 
     def __init__(self) -> None:
         self._over = False
-        self._said = ""
+        self._said: str = ""
         self._questions = 0
         self._sessions: set[int] = set()
 

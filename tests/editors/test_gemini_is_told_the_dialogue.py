@@ -118,6 +118,11 @@ def test_sketches_made_while_thinking_are_not_the_answer() -> None:
             "the prompt was blocked: PROHIBITED_CONTENT",
         ),
         (says(finish="IMAGE_SAFETY"), "IMAGE_SAFETY"),
+        (says(finish="SPII"), "SPII"),
+        (
+            Reply({"error": {"status": "FAILED_PRECONDITION", "details": [{"reason": "SAFETY"}]}}, status=400),
+            "SAFETY",
+        ),
         (says({"text": "I can't\ndo that"}, finish="PROHIBITED_CONTENT"), "PROHIBITED_CONTENT: I can't do that"),
         (says({"text": "I would rather not."}), "answered in words: I would rather not."),
     ],

@@ -320,11 +320,21 @@ def test_a_server_that_is_not_there_is_a_failure() -> None:
             "Your request was rejected by our safety system.",
         ),
         (Reply({"data": [{"refusal": "I would rather not"}]}), "I would rather not"),
+        (
+            Reply({"data": [{"nsfw_detected": True, "b64_json": b64(picture())}]}),
+            "stopped by the server's content filter",
+        ),
+        (Reply({"error": {"code": "nsfw_detected", "message": "no"}}, status=422), "nsfw_detected: no"),
+        (
+            Reply({"data": [{"finish_reason": "CONTENT_FILTERED"}]}),
+            "stopped by the server's content filter: CONTENT_F",
+        ),
+        (Reply({"error": {"status": "PROHIBITED_CONTENT"}}), "PROHIBITED_CONTENT"),
     ],
 )
 def test_a_refusal_is_a_refusal_and_is_not_argued_with(reply: Reply, said: str) -> None:
     edited, server = one(in_turn(reply))
-    assert (edited.image, edited.refused, edited.failed) == (None, said, "")
+    assert (edited.image, edited.refused[: len(said)], edited.failed) == (None, said, "")
     assert len(server.calls) == 1
 
 

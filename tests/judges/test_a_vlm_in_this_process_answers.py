@@ -1,15 +1,18 @@
 """The real classes of transformers with random weights: replies, votes, choices, limits."""
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 
 from micebench.errors import CardError
+from micebench.judges.answers import contains_yes
 from micebench.judges.asker import Asker, AskingRules
 from micebench.judges.asking import Check, answer
 from micebench.judges.components.base import Ask, Components, Failure, Reply
 from micebench.judges.prompts import Prompts
+from micebench.judges.reasoning import Unreadable
 from micebench.verdicts import Status, Verdict
 from tests.judges.photo_cards import Picture, judge_card
 
@@ -95,3 +98,30 @@ def test_a_model_without_a_template_is_refused(tmp_path: Path) -> None:
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(CardError, match="has no chat template"):
         made(folder)
+
+
+def test_a_template_that_opens_the_reasoning_is_heeded(saved: Path, tmp_path: Path) -> None:
+    """The reply begins inside reasoning then: without its end there is no answer, and a first token is none."""
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    template = tmp_path / "chat_template.jinja"
+    template.write_text(template.read_text() + "{% if add_generation_prompt %}<think>{% endif %}")
+    vlm = made(tmp_path, max_tokens=48, temperature=2.0)
+    replies = [vlm.ask(Ask(IMAGES, "is there a cat ?", seed=seed)) for seed in range(8)]
+    whole = [reply for reply in replies if isinstance(reply, Reply)]
+    assert whole
+    for reply in whole:
+        with pytest.raises(Unreadable, match="no end"):
+            contains_yes(reply.spoken[0])
+    first = vlm.ask(Ask(IMAGES, "is there a cat ?", choices=("Yes", "No")))
+    assert isinstance(first, Failure)
+    assert (first.status, "vlm.thinking" in first.reason) == (Status.UNPARSED, True)
+
+
+def test_special_tokens_that_delimit_reasoning_stay_in_the_text(saved: Path) -> None:
+    vlm = made(saved)
+    tokenizer = vlm._processor.tokenizer  # type: ignore[attr-defined]
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
+    row = tokenizer.convert_tokens_to_ids(["<s>", "[THINK]", "yes", "[/THINK]", "no", "</s>"])
+    text = vlm._decoded(row)  # type: ignore[attr-defined]
+    assert "</s>" not in text
+    assert contains_yes(text) is False

@@ -12,7 +12,8 @@ from micebench.errors import CardError
 from micebench.judges.answers import Unreadable
 from micebench.judges.components.base import Ask, Components, Failure, Reply
 from micebench.judges.components.build import options_of
-from micebench.judges.scoring import ScoringJudge, ScoringOptions, ScoringRules, read_scores
+from micebench.judges.score_objects import read_scores
+from micebench.judges.scoring import ScoringJudge, ScoringOptions, ScoringRules
 from micebench.metrics import STATUS_CODES, VerdictTable, summarize
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.verdicts import Question, Status

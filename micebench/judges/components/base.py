@@ -75,12 +75,19 @@ class Reply:
         choice_logprobs: answer -> log-probability of the first token, where `Ask.choices` were given.
         usage: token counts as the endpoint reported them.
         latency_s: seconds from first attempt to answer.
+        answers: the texts without reasoning that the server, or the card, has told apart; (): `texts` as they are.
     """
 
     texts: tuple[str, ...]
     choice_logprobs: Mapping[str, float] | None = None
     usage: Mapping[str, Any] | None = None
     latency_s: float | None = None
+    answers: tuple[str, ...] = ()
+
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """What verdicts are read from, one per vote; reasoning in known delimiters may still be in it."""
+        return self.answers or self.texts
 
 
 @dataclass(frozen=True, slots=True)

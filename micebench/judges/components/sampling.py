@@ -1,6 +1,15 @@
 """How a vision-language model draws its replies."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _two_delimiters(pair: tuple[str, str]) -> tuple[str, str]:
+    opening, closing = (text.strip() for text in pair)
+    if not opening or not closing or opening.casefold() == closing.casefold():
+        raise ValueError("give two different texts, the opening and the closing one")
+    return opening, closing
 
 
 class Sampling(BaseModel):
@@ -15,6 +24,10 @@ class Sampling(BaseModel):
         le=2.0,
         description="at least this, when a question is put again because its reply could not be read: at 0 another "
         "seed would change nothing",
+    )
+    reasoning_tags: list[Annotated[tuple[str, str], AfterValidator(_two_delimiters)]] = Field(
+        default_factory=list[tuple[str, str]],
+        description="what the model writes around its reasoning, where micebench does not know it: opening, closing",
     )
 
     def temperature_of(self, attempt: int) -> float:

@@ -2,21 +2,21 @@
 
 import json
 import os
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from uuid import uuid4
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
-from micebench.errors import EndpointError, UnavailableError, one_line
+from micebench.errors import EndpointError, UnavailableError
+from micebench.finish_reasons import declined
 from micebench.http import Answer, Endpoint, Outage, Patience, turned_away
 from micebench.judges.components.base import Ask, Failure, Reply
-from micebench.judges.components.choices import choice_logprobs
+from micebench.judges.components.completions import load, read_completion
 from micebench.judges.components.sampling import Sampling
 from micebench.judges.components.uris import PngUris, size_of
 from micebench.judges.components.vlm_probe import Probe
 from micebench.verdicts import Status
 
-_FILTERED = ("content_filter", "content_policy", "moderation", "safety")
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _REPORTED = 20  # most probable first tokens an endpoint names
 
@@ -69,7 +69,7 @@ class OpenAIVlm:
             self._server,
             options.model,
             self._body,
-            lambda answer: _status_of(answer) == Status.REFUSED,
+            lambda answer: bool(declined(load(answer.body))),
             where=where,
             address=_address(options),
             key=_key_remedy(options, where),
@@ -95,17 +95,18 @@ class OpenAIVlm:
             return Failure(Status.ERROR, answer.reason)
         if not answer.ok:
             return self._no(answer)
-        return _read(answer, request)
+        latency_s = round(answer.latency_s, 3)
+        return read_completion(answer.body, request, latency_s=latency_s, delimiters=self.options.reasoning_tags)
 
     def _no(self, answer: Answer) -> Failure:
         """What the server will not answer. Raises EndpointError if it would answer nothing else either."""
-        options, status = self.options, _status_of(answer)
+        options, refused = self.options, declined(load(answer.body))
         model = f"{self._where}: is vlm.model, {options.model!r}, served there? Check it, and {_address(options)}"
         key, url = _key_remedy(options, self._where), _address(options)
         reason = turned_away(answer, key=key, model=model, url=url)
-        if reason and status != Status.REFUSED:
+        if reason and not refused:
             raise EndpointError(reason)
-        return Failure(status, answer.summary)
+        return Failure(Status.REFUSED if refused else Status.ERROR, answer.summary)
 
     def _body(self, request: Ask, limit: int | None = None) -> bytes:
         """The request; with a `limit` on the tokens of a reply in place of the card's."""
@@ -148,94 +149,6 @@ class OpenAIVlm:
         )
 
 
-class _Token(BaseModel):
-    token: str
-    logprob: float
-
-
-class _Position(BaseModel):
-    top_logprobs: list[_Token] = Field(default_factory=list[_Token])
-
-
-class _Logprobs(BaseModel):
-    content: list[_Position] | None = None
-
-
-class _Part(BaseModel):
-    text: str = ""
-
-
-class _Message(BaseModel):
-    content: str | list[_Part] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The reply; reasoning that a server has split off is put back, so that it is kept, and read one way."""
-        content = self.content or ""
-        if isinstance(content, list):
-            content = "".join(part.text for part in content)
-        thought = self.reasoning_content or self.reasoning
-        return f"<think>\n{thought}\n</think>\n{content}" if thought else content
-
-
-class _Vote(BaseModel):
-    index: int = 0
-    message: _Message
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class _Completion(BaseModel):
-    choices: list[_Vote]
-    usage: _Usage | None = None
-
-
-def _read(answer: Answer, request: Ask) -> Reply | Failure:
-    """A success: all votes complete, or a failure that keeps what was said."""
-    try:
-        completion = _Completion.model_validate_json(answer.body)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        return Failure(Status.ERROR, f"no chat completion: {'.'.join(map(str, fault['loc']))}: {fault['msg']}")
-    latency_s = round(answer.latency_s, 3)
-    votes = sorted(completion.choices, key=lambda vote: vote.index)
-    texts = tuple(vote.message.text for vote in votes)
-    ends = [vote.finish_reason for vote in votes]
-    usage = completion.usage.model_dump() if completion.usage else None
-    refusals = tuple(vote.message.refusal for vote in votes if vote.message.refusal)
-    if refusals or "content_filter" in ends:
-        reason = one_line(refusals[0], 300) if refusals else "stopped by the server's content filter"
-        return Failure(Status.REFUSED, reason, raw=texts + refusals)
-    if len(texts) != request.votes:
-        return Failure(Status.ERROR, f"the server gave {len(texts)} of {request.votes} votes", raw=texts)
-    if request.choices:
-        positions = votes[0].logprobs.content if votes[0].logprobs else None
-        if not positions or not positions[0].top_logprobs:
-            return Failure(Status.ERROR, "the server gave no log-probabilities", raw=texts)
-        tokens = [(entry.token, entry.logprob) for entry in positions[0].top_logprobs]
-        return Reply(texts, choice_logprobs(tokens, request.choices), usage, latency_s)
-    if "length" in ends:
-        return Failure(Status.UNPARSED, "a reply was cut off at max_tokens", raw=texts)
-    if not all(text.strip() for text in texts):
-        return Failure(Status.UNPARSED, "an empty reply", raw=texts)
-    return Reply(texts, None, usage, latency_s)
-
-
-def _status_of(answer: Answer) -> Status:
-    """An HTTP error that will not pass: a content filter's is a refusal, any other is ours to mend."""
-    fault = _mapping(answer.object.get("error"))
-    said = f"{fault.get('code')} {fault.get('type')}"
-    return Status.REFUSED if any(word in said for word in _FILTERED) else Status.ERROR
-
-
 def _address(options: OpenAIOptions) -> str:
     """Where the server's URL was taken from."""
     return "vlm.url" if options.url else f"the variable {options.url_env}"
@@ -243,7 +156,3 @@ def _address(options: OpenAIOptions) -> str:
 
 def _key_remedy(options: OpenAIOptions, where: str) -> str:
     return f"{where}: put a valid API key into the variable {options.key_env}"
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return cast(dict[str, Any], value) if isinstance(value, dict) else {}

@@ -76,7 +76,7 @@ class Probe:
         """How the model is served. Where it is listed, that is enough, unless a completion is wanted to be `certain`.
 
         Raises:
-            UnavailableError: there is no server, it accepts no key of ours, or serves no such model, or it refuses what the
+            UnavailableError: there is no server, it accepts no key of ours, serves no such model, or refuses what the
                 card's questions ask for.
         """
         listings = self._listings()

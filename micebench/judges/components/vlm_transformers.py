@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from micebench.judges.components.base import Ask, Failure, Reply
 from micebench.judges.components.choices import choice_logprobs
 from micebench.judges.components.loading import Weights, device_of, import_transformers, load_pretrained
 from micebench.judges.components.sampling import Sampling
+from micebench.judges.reasoning import left_open, with_think_tags
 from micebench.verdicts import Status
 
 _REPORTED = 20  # most probable first tokens looked at for choices, as endpoints report them
@@ -45,6 +47,8 @@ class TransformersVlm:
         )
         self._model = model.eval().requires_grad_(False).to(device_of(options))
         self._lock = threading.Lock()
+        prompt = with_think_tags(self._prompt("?"), options.reasoning_tags)
+        self._opening = "<think>" if left_open(prompt) else ""
 
     def ask(self, request: Ask) -> Reply | Failure:
         import torch
@@ -57,6 +61,8 @@ class TransformersVlm:
             needed = told + (1 if request.choices else self.options.max_tokens)
             if room is not None and needed > room:
                 return Failure(Status.ERROR, f"{needed} tokens, reply included, but the model takes {room}")
+            if request.choices and self._opening:
+                return Failure(Status.UNPARSED, "the model reasons before its first token; set vlm.thinking: false")
             if request.choices:
                 return self._choose(request, inputs, told, start)
             texts, lengths, cut_off = self._write(request, inputs, told)
@@ -64,21 +70,22 @@ class TransformersVlm:
             return Failure(Status.UNPARSED, "a reply was cut off at max_tokens", raw=texts)
         if not all(text.strip() for text in texts):
             return Failure(Status.UNPARSED, "an empty reply", raw=texts)
-        return Reply(texts, None, _usage(told, lengths), round(time.monotonic() - start, 3))
+        answers = tuple(with_think_tags(self._opening + text, self.options.reasoning_tags) for text in texts)
+        return Reply(texts, None, _usage(told, lengths), round(time.monotonic() - start, 3), answers)
 
     def _inputs(self, request: Ask) -> Any:
-        content: list[dict[str, Any]] = [{"type": "image", "image": image.load()} for image in request.images]
-        content.append({"type": "text", "text": request.prompt})
-        more = {} if self.options.thinking is None else {"enable_thinking": self.options.thinking}
-        inputs = self._processor.apply_chat_template(
-            [{"role": "user", "content": content}],
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-            **more,
-        )
+        images = [image.load() for image in request.images]
+        inputs = self._prompt(request.prompt, images, tokenize=True, return_dict=True, return_tensors="pt")
         return inputs.to(self._model.device, dtype=self._model.dtype)
+
+    def _prompt(self, text: str, images: Sequence[Any] = (), *, tokenize: bool = False, **how: Any) -> Any:
+        """The chat template, filled with one message: as text, or as tokens."""
+        content: list[dict[str, Any]] = [{"type": "image", "image": image} for image in images]
+        content.append({"type": "text", "text": text})
+        if self.options.thinking is not None:
+            how["enable_thinking"] = self.options.thinking
+        messages = [{"role": "user", "content": content}]
+        return self._processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=tokenize, **how)
 
     def _choose(self, request: Ask, inputs: Any, told: int, start: float) -> Reply:
         """Log-probabilities of the first token, at temperature 1 as endpoints give them."""
@@ -106,8 +113,13 @@ class TransformersVlm:
         rows: list[list[int]] = tokens.tolist()
         lengths = [next((at for at, token in enumerate(row) if token in ends), None) for row in rows]
         said = [row[:length] for row, length in zip(rows, lengths, strict=True)]
-        texts = tuple(str(self._processor.tokenizer.decode(row, skip_special_tokens=True)) for row in said)
-        return texts, [len(row) for row in said], None in lengths
+        return tuple(map(self._decoded, said)), [len(row) for row in said], None in lengths
+
+    def _decoded(self, row: list[int]) -> str:
+        """Special tokens stay in the text: for some models they are what tells reasoning from the answer."""
+        tokenizer = self._processor.tokenizer
+        framing = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+        return str(tokenizer.decode([token for token in row if token not in framing], skip_special_tokens=False))
 
 
 def _usage(prompt: int, completions: list[int]) -> dict[str, int]:
