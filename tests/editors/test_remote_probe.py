@@ -10,7 +10,8 @@ from micebench.editors.openai_images import OpenAIImagesEditor
 from micebench.engine.setup import EditorSource
 from micebench.errors import CardError
 from tests.editors.loopback import Call, Reply, in_turn, serving
-from tests.editors.test_image_servers_are_asked_patiently import card, made, one, picturefrom tests.http.raw_server import drips, serving_bytes
+from tests.editors.test_image_servers_are_asked_patiently import card, made, one, picture
+from tests.http.raw_server import drips, serving_bytes
 
 ONCE = {"patience": {"attempts": 1, "timeout_s": 5}}
 
