@@ -22,8 +22,8 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertTokenizerFast, GroundingDinoConfig, GroundingDinoForObjectDetection
 
-from micebench.judges.components.base import Detect
-from micebench.judges.components.grounding_dino import GroundingDino, GroundingDinoOptions
+from micebench.judges.models.base import Detect
+from micebench.judges.models.grounding_dino import GroundingDino, GroundingDinoOptions
 
 NAMES = ("cat", "hat", "chair", "dog")
 SPECIAL = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]", 1012: "."}

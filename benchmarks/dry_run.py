@@ -20,9 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.dryrun.command import finish, journal, kill, line, lines
-from tests.dryrun.opinions import Opinions, marks
-from tests.dryrun.stand_ins import rows, with_models, with_photographs
+from tests.end_to_end.command import finish, journal, kill, line, lines
+from tests.end_to_end.scripted_verdicts import Opinions, marks
+from tests.end_to_end.stand_ins import rows, with_models, with_photographs
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 
     python benchmarks/freed_memory.py [--model kontext] [--edits 192] [--rounds 3]
 
-Processes that differ in one call only (`micebench.heap.keep_freed_memory`) take turns at the same edits, made under
-bf16 autocast as rollouts are; loading and a first batch are not counted. `ratio` is the seconds of those that do not
-make it over those that do, of medians; `faults` are minor page faults per edit. Linux with glibc.
+Processes that differ in one call only (`micebench.utils.malloc.keep_freed_memory`) take turns at the same edits, made
+under bf16 autocast as rollouts are; loading and a first batch are not counted. `ratio` is the seconds of those that
+do not make it over those that do, of medians; `faults` are minor page faults per edit. Linux with glibc.
 """
 
 import argparse
@@ -59,8 +59,8 @@ def child(model: str, edits: int, *, keep: bool) -> dict[str, float]:
     from micebench.cards import EditorCard, load_card
     from micebench.editors.base import EditRequest
     from micebench.editors.diffusers import DiffusersEditor
-    from micebench.heap import keep_freed_memory
     from micebench.tasks.load import iter_sessions, load_task, load_task_card
+    from micebench.utils.malloc import keep_freed_memory
 
     if keep:
         keep_freed_memory()

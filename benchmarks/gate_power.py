@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from micebench.engine.gate import GateOptions, decide, guarded
-from micebench.engine.run import open_run
+from micebench.comparison.gate import GateOptions, decide, guarded
+from micebench.engine.run_reader import open_run
 from micebench.metrics import Resampling, VerdictTable, paired, summarize
 from micebench.metrics.holm import adjust
 from micebench.report.plots import COLOURS, INK, as_png, dress, new_canvas

@@ -24,7 +24,7 @@ from PIL import Image
 from micebench.cards import EditorCard, load_card
 from micebench.editors.base import Edited, EditRequest
 from micebench.editors.diffusers import DiffusersEditor
-from micebench.engine.weights import ModelFiles, is_saved_pipeline, place, saved_pipeline_card
+from micebench.registry.model_files import ModelFiles, is_saved_pipeline, place, saved_pipeline_card
 
 _SAID = count_from()  # numbers of the prompts so far
 

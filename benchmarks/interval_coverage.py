@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from micebench.metrics.aggregation import Columns, Sums, chunks, totals
 from micebench.metrics.clusters import clusters
-from micebench.metrics.columns import Columns, Sums, chunks, totals
 from micebench.metrics.difference import difference, difference_limits
 from micebench.metrics.intervals import Interval, Resampling, Target, bca
-from micebench.metrics.permutation import permutation_p
 from micebench.metrics.ratios import Key, Layout, layout
+from micebench.metrics.significance import permutation_p
 from micebench.metrics.summary import honest_limits
-from micebench.metrics.table import OK, STATUS_CODES, VerdictTable
+from micebench.metrics.verdict_table import OK, STATUS_CODES, VerdictTable
 
 Array = NDArray[Any]
 TURNS = 3

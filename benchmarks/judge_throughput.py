@@ -106,7 +106,7 @@ def cards(folder: Path, url: str, options: argparse.Namespace, concurrency: int,
         "id": name,
         "description": "asks the server",
         "domain": "photo",
-        "judge": "micebench.judges.photo:PhotoJudge",
+        "judge": "micebench.judges.protocols.protocol_judge:PhotoJudge",
         "metrics": ["GA"],
         "options": {
             "protocol": "micebench",
@@ -135,7 +135,7 @@ def main() -> None:
 
     from micebench.cards import JudgeCard, load_card
     from micebench.engine.evaluate import evaluate, judge
-    from micebench.judges.photo import PhotoJudge
+    from micebench.judges.protocols.protocol_judge import PhotoJudge
     from micebench.store.blobs import Blobs
     from micebench.verdicts import Question
 
@@ -188,14 +188,14 @@ def main() -> None:
 
 
 def run_verdicts(path: Path):
-    from micebench.engine.run import open_run
+    from micebench.engine.run_reader import open_run
 
     return open_run(path).verdicts()
 
 
 def sequential(judge, run, blobs, calls: int, question) -> float:
     """Seconds for so many calls, one after the other."""
-    from micebench.engine.images import StoredImage
+    from micebench.execution.images import StoredImage
 
     def images(session: Session, turn: int):
         edits = {edit.turn: edit.image for edit in run.edits() if edit.session == session.id}

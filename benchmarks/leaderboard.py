@@ -24,9 +24,9 @@ from unittest.mock import patch
 import yaml
 
 from micebench.engine.evaluate import evaluate
-from micebench.report.leaderboard import site
-from micebench.report.leaderboard.results import read_results
-from micebench.report.submission import submit
+from micebench.leaderboard import site
+from micebench.leaderboard.results import read_results
+from micebench.submission import submit
 
 TASK = "small"
 MODELS = ("oracle", "clumsy", "drifting", "identity")

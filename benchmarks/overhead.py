@@ -46,8 +46,8 @@ def main() -> None:
     options = parser.parse_args()
 
     from micebench.engine.evaluate import execute
-    from micebench.engine.images import decode_png
     from micebench.engine.job import Job, Options, make_job
+    from micebench.execution.images import decode_png
 
     folder = Path(tempfile.mkdtemp(prefix="micebench-overhead-"))
     try:

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from rl_judge_errors import asked, rewards, rolled_out
 
-from micebench.engine.setup import judge_source
-from micebench.rl.advantages import AdvantageOptions, advantages
+from micebench.registry.sources import judge_source
 from micebench.tasks.load import load_task_card
+from micebench.training.rl.advantages import AdvantageOptions, advantages
 
 FUSIONS = ("advantage", "reward")
 CC_WEIGHTS = (0.0, 0.2, 0.5, 0.8, 1.0)

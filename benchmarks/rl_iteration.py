@@ -40,17 +40,17 @@ from typing import Any
 import torch
 
 from micebench.cards import EditorCard, load_card
-from micebench.engine.setup import judge_source
 from micebench.judges.base import Judge
-from micebench.rl.grpo import Grpo
-from micebench.rl.learning import Learner, Method
-from micebench.rl.nft import Nft
-from micebench.rl.policy import Policy
-from micebench.rl.recipe import RlRecipe, load_rl_recipe
-from micebench.rl.rewards import Rewards
-from micebench.rl.trainer import Iteration
+from micebench.registry.sources import judge_source
 from micebench.tasks.load import load_task, load_task_card
-from micebench.train.workdir import accelerator_for
+from micebench.training.common.work_dir import accelerator_for
+from micebench.training.rl.methods.grpo import Grpo
+from micebench.training.rl.methods.nft import Nft
+from micebench.training.rl.policies.diffusion import Policy
+from micebench.training.rl.recipe import RlRecipe, load_rl_recipe
+from micebench.training.rl.rewards import Rewards
+from micebench.training.rl.trainer import Iteration
+from micebench.training.rl.update import Learner, Method
 from micebench.verdicts import Question, Verdict
 
 PARTS = ("sampling", "waiting", "learning")

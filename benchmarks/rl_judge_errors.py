@@ -23,16 +23,16 @@ from typing import Any
 import torch
 
 from micebench.cards import EditorCard, JudgeCard, load_card
-from micebench.heap import keep_freed_memory
 from micebench.judges.base import Judge
-from micebench.judges.noisy import NoisyJudge
-from micebench.rl.advantages import Advantages, advantages
-from micebench.rl.policy import Policy, Trace
-from micebench.rl.recipe import RlRecipe, load_rl_recipe
-from micebench.rl.rewards import Rewards, RewardTable
-from micebench.rl.rollout import Rollouts, RolloutSpec, roll_out
+from micebench.judges.wrappers.noisy import NoisyJudge
 from micebench.sessions import Session
 from micebench.tasks.load import iter_sessions, load_task
+from micebench.training.rl.advantages import Advantages, advantages
+from micebench.training.rl.policies.diffusion import Policy, Trace
+from micebench.training.rl.recipe import RlRecipe, load_rl_recipe
+from micebench.training.rl.rewards import Rewards, RewardTable
+from micebench.training.rl.rollout import Rollouts, RolloutSpec, roll_out
+from micebench.utils.malloc import keep_freed_memory
 
 ERRORS: dict[str, dict[str, Any]] = {
     "none": {},

@@ -27,12 +27,12 @@ from typing import Any
 import torch
 
 from micebench.cards import EditorCard, load_card
-from micebench.rl.policy import Policy
-from micebench.rl.rollout import RolloutSpec, roll_out
-from micebench.rl.samplers import SamplingPlan
-from micebench.rl.traces import Trace
 from micebench.tasks.dataset import iter_sessions
 from micebench.tasks.load import load_task
+from micebench.training.rl.policies.diffusion import Policy
+from micebench.training.rl.policies.trajectories import Trace
+from micebench.training.rl.rollout import RolloutSpec, roll_out
+from micebench.training.rl.samplers import SamplingPlan
 
 KONTEXT_STEPS, KONTEXT_SIDE = 28, 1024
 

@@ -25,17 +25,17 @@ import torch
 from accelerate import Accelerator
 
 from micebench.cards import EditorCard, load_card
-from micebench.engine.setup import judge_source
-from micebench.heap import keep_freed_memory
-from micebench.rl.advantages import Advantages, advantages
-from micebench.rl.grpo import Grpo
-from micebench.rl.lessons import Batch, Lesson, choose, edit_seed
-from micebench.rl.nft import Nft
-from micebench.rl.policy import Policy, Trace
-from micebench.rl.recipe import RlRecipe, load_rl_recipe
-from micebench.rl.rewards import Rewards
-from micebench.rl.rollout import Rollouts, RolloutSpec, roll_out
+from micebench.registry.sources import judge_source
 from micebench.tasks.load import iter_sessions, load_task, load_task_card
+from micebench.training.rl.advantages import Advantages, advantages
+from micebench.training.rl.methods.grpo import Grpo
+from micebench.training.rl.methods.nft import Nft
+from micebench.training.rl.minibatches import Batch, Lesson, choose, edit_seed
+from micebench.training.rl.policies.diffusion import Policy, Trace
+from micebench.training.rl.recipe import RlRecipe, load_rl_recipe
+from micebench.training.rl.rewards import Rewards
+from micebench.training.rl.rollout import Rollouts, RolloutSpec, roll_out
+from micebench.utils.malloc import keep_freed_memory
 
 HALVINGS = 8
 MICRO = 32

@@ -29,12 +29,12 @@ from typing import Any
 import numpy as np
 
 from micebench.cards import recipe_fields, recipe_path
-from micebench.engine.run import Run, open_run
+from micebench.engine.run_reader import Run, open_run
 from micebench.metrics import VerdictTable, paired
-from micebench.report.gain import difference
+from micebench.publish.difference_tables import difference
 from micebench.report.plots import COLOURS, GRID, INK, as_png, new_canvas
-from micebench.rl.recipe import load_rl_recipe
 from micebench.tasks.load import load_task_card
+from micebench.training.rl.recipe import load_rl_recipe
 
 Place = tuple[str, int]
 """Recipe and iteration."""

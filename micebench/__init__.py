@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from micebench.cards import load_card
+    from micebench.comparison.paired_runs import compare
     from micebench.editors.base import Editor, EditRequest
-    from micebench.engine.compare import compare
     from micebench.engine.evaluate import evaluate, judge
-    from micebench.engine.run import Run, open_run
+    from micebench.engine.run_reader import Run, open_run
     from micebench.judges.base import Judge
     from micebench.tasks.load import iter_sessions, load_task
     from micebench.verdicts import Question, Verdict
@@ -24,9 +24,9 @@ _HOMES = {
     "load_card": "micebench.cards",
     "evaluate": "micebench.engine.evaluate",
     "judge": "micebench.engine.evaluate",
-    "open_run": "micebench.engine.run",
-    "Run": "micebench.engine.run",
-    "compare": "micebench.engine.compare",
+    "open_run": "micebench.engine.run_reader",
+    "Run": "micebench.engine.run_reader",
+    "compare": "micebench.comparison.paired_runs",
     "Editor": "micebench.editors.base",
     "EditRequest": "micebench.editors.base",
     "Judge": "micebench.judges.base",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import datasets
     from PIL.Image import Image
 
-    from micebench.image_decoding import DecodedImage
+    from micebench.utils.image_decoding import DecodedImage
 
 Track = Literal["plain", "cm", "cu"]
 """plain; cm: a standing rule given in turn 1; cu: later turns refer by pronoun."""
@@ -66,7 +66,7 @@ class ImageFile:
 
     def decode(self) -> "DecodedImage":
         """The upright 8-bit RGB image, and what decoding changed. Raises DataError as `open` does."""
-        from micebench.image_decoding import decode_image
+        from micebench.utils.image_decoding import decode_image
 
         data = self.read()
         try:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
+from micebench.annotation.calibration import calibrate
+from micebench.annotation.human_labels import Labels, NothingShared, labels_of, records_of, reviewers
 from micebench.cards import command
-from micebench.engine.calibrate import calibrate
-from micebench.engine.people import Labels, NothingShared, labels_of, records_of, reviewers
-from micebench.engine.run import Run
+from micebench.engine.run_reader import Run
 from micebench.judges.human import EVERYONE, PREFIX, QUESTIONS
 from micebench.store.records import VerdictRecord
 

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from micebench.annotation.human_labels import NothingShared, records_of
+from micebench.annotation.label_files import Edit, read_labels
 from micebench.cards import JudgeCard, TaskCard, judge_command, load_card
-from micebench.engine.labels import Edit, read_labels
-from micebench.engine.people import NothingShared, records_of
-from micebench.engine.run import Run, open_run, recorded_card
-from micebench.engine.setup import judge_source
+from micebench.engine.run_reader import Run, open_run, recorded_card
 from micebench.errors import DataError, RunError
 from micebench.judges.human import PREFIX
-from micebench.store.index import VerdictIndex
+from micebench.registry.sources import judge_source
 from micebench.store.records import VerdictRecord
-from micebench.store.rundir import RunDir
+from micebench.store.run_dir import RunDir
+from micebench.store.run_index import VerdictIndex
 from micebench.verdicts import MEASURES, METRICS, Status
 
 _LABELS = {".csv", ".jsonl"}

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from micebench.cells import inert
-from micebench.engine.people import labels_of, reviewers
-from micebench.engine.run import Run
+from micebench.annotation.human_labels import labels_of, reviewers
+from micebench.annotation.queue import verdicts_by_judge
+from micebench.engine.run_reader import Run
 from micebench.errors import DataError
 from micebench.judges.human import PREFIX
-from micebench.report.review.queue import verdicts_by_judge
 from micebench.store.manifest import write_atomically
+from micebench.utils.csv_cells import inert
 
 COLUMNS = (
     "session", "repeat", "turn", "metric", "label", "judge", "status", "blind", "seen", "note", "time",

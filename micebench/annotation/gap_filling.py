@@ -4,17 +4,17 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from micebench.annotation.human_labels import Asked, NothingShared, labels_of, records_of, reviewers
 from micebench.cards import command
-from micebench.engine.people import Asked, NothingShared, labels_of, records_of, reviewers
-from micebench.engine.run import Run
-from micebench.engine.summarize import verdict_table
+from micebench.engine.run_reader import Run
+from micebench.engine.summary import verdict_table
 from micebench.judges.human import EVERYONE, QUESTIONS
 from micebench.metrics.summary import summarize
-from micebench.store.index import VerdictIndex
-from micebench.store.rundir import RunDir
+from micebench.store.run_dir import RunDir
+from micebench.store.run_index import VerdictIndex
 
 if TYPE_CHECKING:
-    from micebench.metrics.table import VerdictTable
+    from micebench.metrics.verdict_table import VerdictTable
 
 
 def filled(run: Run) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _fill(
     """The table with its gaps filled, and how many there were and were filled, by metric."""
     import numpy as np
 
-    from micebench.metrics.table import OK, UNKNOWN
+    from micebench.metrics.verdict_table import OK, UNKNOWN
 
     edits = run.edit_index()
     values = {metric: array.copy() for metric, array in table.values.items()}

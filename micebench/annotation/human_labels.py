@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from micebench.cards import command
-from micebench.engine.run import Run
+from micebench.engine.run_reader import Run
 from micebench.errors import RunError
 from micebench.judges.human import EVERYONE, PREFIX, identity
 from micebench.store.keys import verdict_key
-from micebench.store.labels import Label, Seen, label_path, labelled_by, read_labels
+from micebench.store.label_journal import Label, Seen, label_path, labelled_by, read_labels
 from micebench.store.records import VerdictRecord
 from micebench.verdicts import Status
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from micebench.cells import plain
 from micebench.errors import DataError, one_line
-from micebench.json_lines import JsonFault, json_lines
-from micebench.textfile import read_text
+from micebench.utils.csv_cells import plain
+from micebench.utils.json_lines import JsonFault, json_lines
+from micebench.utils.text_files import read_text
 
 _MOST_BYTES = 256 << 20
 

@@ -4,12 +4,12 @@ import secrets
 import threading
 from dataclasses import dataclass, replace
 
-from micebench.engine.people import Asked, Labels, key_of, labels_of
-from micebench.engine.run import Run
+from micebench.annotation.human_labels import Asked, Labels, key_of, labels_of
+from micebench.annotation.queue import Queue
+from micebench.engine.run_reader import Run
 from micebench.errors import RunError
 from micebench.judges.human import ANSWERS, PREFIX, QUESTIONS
-from micebench.report.review.queue import Queue
-from micebench.store.labels import Label, Seen, append_label, append_seen, label_path
+from micebench.store.label_journal import Label, Seen, append_label, append_seen, label_path
 from micebench.store.manifest import now
 from micebench.store.records import VerdictRecord
 from micebench.verdicts import Verdict

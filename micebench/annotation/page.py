@@ -4,12 +4,12 @@ import os
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from micebench.engine.images import decode_png
+from micebench.annotation.labeling_session import Desk, Seat
+from micebench.annotation.views import Views
 from micebench.errors import MicebenchError, needs_extra
+from micebench.execution.images import decode_png
 from micebench.judges.human import ANSWERS, reviewer_name
-from micebench.png import bare_rgb, encode_png
-from micebench.report.review.desk import Desk, Seat
-from micebench.report.review.views import Views
+from micebench.utils.png import bare_rgb, encode_png
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -181,7 +181,7 @@ def _style() -> str:
 
 
 def _resource(name: str) -> str:
-    return (resources.files("micebench.report.review") / "templates" / name).read_text(encoding="utf-8")
+    return (resources.files("micebench.annotation") / "templates" / name).read_text(encoding="utf-8")
 
 
 def serve(app: "FastAPI", host: str, port: int) -> None:

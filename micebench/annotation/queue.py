@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from micebench.engine.people import Asked
-from micebench.engine.run import Run
+from micebench.annotation.human_labels import Asked
+from micebench.engine.run_reader import Run
 from micebench.errors import RunError, nearest
 from micebench.judges.human import QUESTIONS
-from micebench.report.text import LEGITIMATE, plural
+from micebench.report.formatting import LEGITIMATE, plural
 from micebench.verdicts import METRICS, Status, Verdict
 
 

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from micebench.engine.people import Asked
+from micebench.annotation.human_labels import Asked
+from micebench.annotation.labeling_session import Desk, Seat
 from micebench.errors import MicebenchError
 from micebench.judges.human import ANSWERS, QUESTIONS
+from micebench.report.formatting import STATUS_WORDS, number, visible
 from micebench.report.html import page_environment
-from micebench.report.review.desk import Desk, Seat
-from micebench.report.text import STATUS_WORDS, number, visible
 from micebench.sessions import Session
-from micebench.store.rundir import RunDir
-from micebench.store.sessionlines import parse_session
+from micebench.store.run_dir import RunDir
+from micebench.store.session_records import parse_session
 from micebench.verdicts import Status, Verdict
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Views:
         self._desk = desk
         self._run = desk.run
         self._blobs = RunDir(desk.run.path).blobs
-        self._environment = page_environment("micebench.report.review")
+        self._environment = page_environment("micebench.annotation")
         self._session = lru_cache(maxsize=64)(self._read_session)
         self._size = lru_cache(maxsize=4096)(self._read_size)
 

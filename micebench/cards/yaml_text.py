@@ -15,7 +15,7 @@ from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
 from micebench.errors import CardError, one_line
-from micebench.textfile import joined_surrogates, read_text
+from micebench.utils.text_files import joined_surrogates, read_text
 
 MAX_BYTES = 512 << 10
 MAX_DEPTH = 32

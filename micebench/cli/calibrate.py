@@ -37,7 +37,7 @@ def calibrate(
 
       micebench calibrate runs/mice--kontext --judge mice --against human:anna
     """
-    from micebench.engine.calibrate import calibrate as calibrate_run
+    from micebench.annotation.calibration import calibrate as calibrate_run
 
     options.import_from_here()
     found = calibrate_run(run, judge, against, metric=metric, seed=seed, cards=cards or ())

@@ -36,7 +36,7 @@ def check(
 
       micebench check --task mice-mini --json > audit.json
     """
-    from micebench.tasks.audit import audit
+    from micebench.tasks.audit.report import audit
     from micebench.tasks.load import load_task_card
     from micebench.tasks.source import locate
 
@@ -124,7 +124,7 @@ def _print_problems(console: "Console", result: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.padding import Padding
 
-    from micebench.tasks.audit import EXPLAINED
+    from micebench.tasks.audit.report import EXPLAINED
 
     if not result["problems"]:
         return

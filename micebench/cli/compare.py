@@ -10,9 +10,9 @@ import typer
 from micebench.cli.options import finite
 
 if TYPE_CHECKING:
-    from micebench.engine.gate import GateOptions
-    from micebench.engine.run import Run
-    from micebench.engine.several import GateResult
+    from micebench.comparison.gate import GateOptions
+    from micebench.comparison.multi_run import GateResult
+    from micebench.engine.run_reader import Run
 
 _LOST_SHOWN = 50
 _STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -103,8 +103,8 @@ def _compare(
     base: Path, new: Sequence[Path], options: "Sequence[GateOptions]", *, seed: int, as_json: bool, files: _Files
 ) -> int:
     """Compare, write and print; the exit code. Without `options` nothing is decided."""
-    from micebench.engine.run import open_run
-    from micebench.engine.several import compare_all, gate
+    from micebench.comparison.multi_run import compare_all, gate
+    from micebench.engine.run_reader import open_run
 
     first = open_run(base)
     result: GateResult | None = None
@@ -123,7 +123,7 @@ def _compare(
     else:
         from rich.console import Console
 
-        from micebench.report.comparison.terminal import print_comparisons, print_gate
+        from micebench.comparison.terminal import print_comparisons, print_gate
 
         print_comparisons(found, Console())
         if result is not None:
@@ -133,7 +133,7 @@ def _compare(
 
 def _options(metric: list[str] | None, tolerance: float | None, coverage: float | None) -> "list[GateOptions]":
     from micebench.cards import check_fields
-    from micebench.engine.gate import GateOptions
+    from micebench.comparison.gate import GateOptions
     from micebench.errors import CardError
 
     given = {name: value for name, value in (("tolerance", tolerance), ("coverage", coverage)) if value is not None}
@@ -145,25 +145,25 @@ def _options(metric: list[str] | None, tolerance: float | None, coverage: float 
 
 
 def _write(base: "Run", found: Sequence[Mapping[str, Any]], result: "GateResult | None", files: _Files) -> None:
-    from micebench.engine.run import open_run
+    from micebench.engine.run_reader import open_run
 
     runs = {one["b"]["path"]: open_run(one["b"]["path"]) for one in found}
     if files.html is not None:
-        from micebench.report.comparison.html import write_page
+        from micebench.comparison.html import write_page
 
         write_page(files.html, base, list(runs.values()), found, result)
     if files.junit is None and files.summary is None:
         return
-    from micebench.report.comparison.flips import losses
+    from micebench.comparison.flips import losses
 
     lost = {
         path: losses(runs[path], one["flipped"]["lost"][:_LOST_SHOWN]) for path, one in zip(runs, found, strict=True)
     }
     if files.junit is not None and result is not None:
-        from micebench.report.comparison.junit import write_junit
+        from micebench.comparison.junit import write_junit
 
         write_junit(files.junit, result, lost)
     if files.summary is not None:
-        from micebench.report.comparison.job_summary import append_summary
+        from micebench.comparison.job_summary import append_summary
 
         append_summary(files.summary, found, result, lost)

@@ -30,7 +30,7 @@ def golden(
       micebench golden runs/mice-mini--clumsy runs/mice-mini--drifting --sessions 3 --limit 0.001
     """
     from micebench.engine.golden import freeze
-    from micebench.engine.run import open_run
+    from micebench.engine.run_reader import open_run
     from micebench.store.manifest import write_atomically
 
     opened = [open_run(run) for run in runs]

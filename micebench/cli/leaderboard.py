@@ -36,8 +36,8 @@ def build(
 
       python -m http.server --directory site/
     """
-    from micebench.report.leaderboard.results import read_results
-    from micebench.report.leaderboard.site import build_site
+    from micebench.leaderboard.results import read_results
+    from micebench.leaderboard.site import build_site
 
     found = read_results(results)
     built = build_site(found, out)
@@ -65,9 +65,9 @@ def table(
       micebench leaderboard table --task mice-mini --write README.md
     """
     from micebench.errors import DataError
-    from micebench.report.leaderboard.markdown import markdown, write_into
-    from micebench.report.leaderboard.results import read_results
-    from micebench.report.leaderboard.site import ranked
+    from micebench.leaderboard.markdown import markdown, write_into
+    from micebench.leaderboard.results import read_results
+    from micebench.leaderboard.site import ranked
 
     text = markdown(task, ranked(read_results(results, task)))
     if not text:
@@ -95,6 +95,6 @@ def push(
 
       micebench leaderboard push site/ --repo OWNER/leaderboard --type dataset --private
     """
-    from micebench.report.leaderboard.push import push as upload
+    from micebench.leaderboard.push import push as upload
 
     typer.echo(upload(site, repo, kind=kind.value, private=private))

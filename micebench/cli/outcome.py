@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
 
 
 def tell_unanswered(run: "Run", cards: Sequence[Path] | None) -> bool:
@@ -13,7 +13,7 @@ def tell_unanswered(run: "Run", cards: Sequence[Path] | None) -> bool:
     import typer
 
     from micebench.cards import judge_command
-    from micebench.report.text import visible
+    from micebench.report.formatting import visible
 
     found = run.unanswered()
     line = found.line()

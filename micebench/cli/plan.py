@@ -32,7 +32,7 @@ def plan(
 
     from micebench.engine.job import Options, make_job
     from micebench.engine.plan import make_plan
-    from micebench.engine.weights import ModelFiles
+    from micebench.registry.model_files import ModelFiles
 
     options.import_from_here()
     files = ModelFiles(weights, adapter)

@@ -42,7 +42,7 @@ def publish(
 
       micebench publish kontext-rl runs/mice-mini--kontext-rl --against runs/mice-mini--kontext
     """
-    from micebench.report.publish import publish as write
+    from micebench.publish.publish import publish as write
 
     for path in write(model, runs, reference=reference, against=against or (), out=out, cards=cards or ()):
         typer.echo(path)

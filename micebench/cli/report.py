@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
 
 
 def report(
@@ -32,7 +32,7 @@ def report(
     """
     if as_csv and as_json:
         raise typer.BadParameter("give one of --json and --csv")
-    from micebench.engine.run import open_run
+    from micebench.engine.run_reader import open_run
     from micebench.errors import RunError
 
     opened = open_run(run)
@@ -53,7 +53,7 @@ def _print(run: "Run", *, as_csv: bool, as_json: bool) -> None:
     if as_csv:
         import sys
 
-        from micebench.report.as_csv import write_csv
+        from micebench.report.csv_export import write_csv
 
         write_csv(run, sys.stdout)
     elif as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
 
 _PORTS = range(7860, 7960)
 
@@ -66,36 +66,36 @@ def review(
         raise typer.BadParameter("give one of --agreement, --fill and --export")
     if fill and (reviewer is not None or metric):
         raise typer.BadParameter("--fill uses all labels; leave out --reviewer and --metric")
-    from micebench.engine.run import open_run
+    from micebench.engine.run_reader import open_run
     from micebench.judges.human import reviewer_name
 
     opened = open_run(run)
     name = reviewer_name(reviewer) if reviewer is not None else None
     metrics = tuple(dict.fromkeys(metric or ()))
     if export is not None:
-        from micebench.report.review.export import export as export_labels
+        from micebench.annotation.export import export as export_labels
 
         count = export_labels(opened, export, reviewer=name, metrics=metrics)
         typer.echo(f"{count} labels -> {export}")
     elif agreement:
-        from micebench.report.review.agreement import agreement as agree
+        from micebench.annotation.agreement import agreement as agree
 
         _show(agree(opened, metrics, reviewer=name, seed=seed, seen=not blind), as_json, _print_agreement)
     elif fill:
-        from micebench.report.review.filling import filled
+        from micebench.annotation.gap_filling import filled
 
         _show(filled(opened), as_json, _print_filled)
     else:
-        from micebench.report.review.queue import Choice
+        from micebench.annotation.queue import Choice
 
         _serve(opened, Choice(metrics or ("IF",), pending, sessions, seed), name, (host, port), blind=blind)
 
 
 def _serve(run: "Run", choice: Any, name: str | None, where: tuple[str, int | None], *, blind: bool) -> None:
-    from micebench.report.review.desk import Desk
-    from micebench.report.review.page import make_app, serve
-    from micebench.report.review.queue import make_queue
-    from micebench.report.text import plural, visible
+    from micebench.annotation.labeling_session import Desk
+    from micebench.annotation.page import make_app, serve
+    from micebench.annotation.queue import make_queue
+    from micebench.report.formatting import plural, visible
 
     queue = make_queue(run, choice)
     host, wanted = where
@@ -144,7 +144,7 @@ def _print_agreement(found: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     from micebench.cli.calibrate import confusion_table
-    from micebench.report.text import plural, visible
+    from micebench.report.formatting import plural, visible
 
     console = Console()
 
@@ -206,7 +206,7 @@ def _print_filled(found: Mapping[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from micebench.report.text import interval, label, number, visible
+    from micebench.report.formatting import interval, label, number, visible
 
     console = Console()
 

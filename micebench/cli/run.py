@@ -54,8 +54,8 @@ def run(
     from micebench.cli.outcome import tell_unanswered
     from micebench.cli.progress import ProgressDisplay, resumable
     from micebench.engine.job import Options, make_job
-    from micebench.engine.weights import ModelFiles
     from micebench.errors import printable
+    from micebench.registry.model_files import ModelFiles
 
     options.import_from_here()
     files = ModelFiles(weights, adapter)

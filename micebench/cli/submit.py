@@ -34,8 +34,8 @@ def submit(
       micebench submit runs/mine --name "My model" --contact me@example.org --url https://example.org --images sample
     """
     from micebench.cards import command
-    from micebench.engine.run import open_run
-    from micebench.report.submission import submit as write
+    from micebench.engine.run_reader import open_run
+    from micebench.submission import submit as write
 
     written = write(
         run,

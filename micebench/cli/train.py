@@ -8,7 +8,7 @@ import typer
 from micebench.cli import options
 
 if TYPE_CHECKING:
-    from micebench.train.workdir import Log
+    from micebench.training.common.work_dir import Log
 
 
 def train(
@@ -62,7 +62,7 @@ def train(
         console.print(f"{step:6d}  {said}", highlight=False, soft_wrap=True)
 
     def show_rewards(step: int, numbers: dict[str, float]) -> None:
-        from micebench.rl.report import one_line
+        from micebench.training.rl.report import one_line
 
         console.print(f"{step:6d}  {one_line(numbers)}", highlight=False, soft_wrap=True)
 
@@ -80,8 +80,8 @@ def train(
 
 def _train(path: Path, seed: int | None, out: Path | None, device: str | None, show: "Log") -> Path:
     from micebench.cards import check_fields
-    from micebench.train.kontext import train_kontext
-    from micebench.train.recipe import load_recipe
+    from micebench.training.supervised.kontext import train_kontext
+    from micebench.training.supervised.recipe import load_recipe
 
     chosen = load_recipe(path)
     if seed is not None:
@@ -97,9 +97,9 @@ def _post_train(
     device: str | None,
     show: "Log",
 ) -> Path:
-    from micebench.engine.weights import ModelFiles
-    from micebench.rl.recipe import load_rl_recipe
-    from micebench.rl.trainer import train_rl
+    from micebench.registry.model_files import ModelFiles
+    from micebench.training.rl.recipe import load_rl_recipe
+    from micebench.training.rl.trainer import train_rl
 
     chosen = load_rl_recipe(path, changes)
     named = {name: changes[name] for name in ("model", "task", "judge", "seed")}

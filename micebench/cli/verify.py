@@ -8,7 +8,7 @@ import typer
 from micebench.cli import options
 
 if TYPE_CHECKING:
-    from micebench.report.submission import Verification
+    from micebench.submission import Verification
 
 _STYLES = {"passed": "green", "skipped": "yellow", "failed": "bold red"}
 
@@ -48,8 +48,8 @@ def verify(
     """
     import json
 
-    from micebench.report.submission import accept as write
-    from micebench.report.submission import to_json, verify_bundle
+    from micebench.submission import accept as write
+    from micebench.submission import to_json, verify_bundle
 
     found = verify_bundle(bundle, data=data, sample=sample, seed=seed, results=results or accept, cards=cards or ())
     if as_json:
@@ -67,8 +67,8 @@ def _print(found: "Verification") -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from micebench.report.submission.verify import NO_JUDGE
-    from micebench.report.text import visible
+    from micebench.report.formatting import visible
+    from micebench.submission.verify import NO_JUDGE
 
     console = Console()
     if found.bundle is not None:

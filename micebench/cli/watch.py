@@ -77,12 +77,12 @@ def watch(
 
     from micebench.cards import check_fields
     from micebench.cli.progress import ProgressDisplay, resumable
-    from micebench.engine.gate import GateOptions
-    from micebench.engine.watch import WatchOptions
-    from micebench.engine.watch import watch as watch_folder
-    from micebench.engine.watchlog import WatchLog
+    from micebench.comparison.gate import GateOptions
     from micebench.errors import CardError
-    from micebench.report.watch import print_watch, write_curve
+    from micebench.monitor.report import print_watch, write_curve
+    from micebench.monitor.watch_log import WatchLog
+    from micebench.monitor.watcher import WatchOptions
+    from micebench.monitor.watcher import watch as watch_folder
 
     options.import_from_here()
     try:
@@ -110,12 +110,12 @@ def watch(
     errors, console = Console(stderr=True, quiet=quiet), Console(quiet=quiet)
 
     def tell(line: str) -> None:
-        from micebench.report.text import visible
+        from micebench.report.formatting import visible
 
         errors.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
     def show(log: WatchLog, place: Path) -> None:
-        from micebench.engine.run import open_run
+        from micebench.engine.run_reader import open_run
         from micebench.report.html import write_report
 
         last = log.entries[-1]

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from micebench.report.formatting import visible, without_rule
 from micebench.report.gallery import SessionCard, cards
-from micebench.report.picking import Key, Outcome, outcomes
-from micebench.report.text import visible, without_rule
+from micebench.report.session_sampling import Key, Outcome, outcomes
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
     from micebench.sessions import Session
 
 _WORDS = 300  # characters of an instruction or a reason

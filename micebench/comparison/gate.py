@@ -75,7 +75,7 @@ def decide(comparison: Mapping[str, Any], options: GateOptions, *, drift: bool =
     """Did the guarded number get worse?
 
     Args:
-        comparison: `micebench.engine.compare.Comparison.to_json()`.
+        comparison: `micebench.comparison.paired_runs.Comparison.to_json()`.
         drift: the judge answered its golden items differently while one of the runs was scored.
 
     Regressed means all of: the paired difference is worse than the tolerance; its interval excludes 0; and its

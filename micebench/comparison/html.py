@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from micebench.engine.several import GateResult
+from micebench.comparison.flips import Flip, flips
+from micebench.comparison.lines import Block, Line, blocks, edit_types, line, names, signed, unmatched
+from micebench.comparison.multi_run import GateResult
 from micebench.instructions import EDIT_TYPES
-from micebench.report.comparison.flips import Flip, flips
-from micebench.report.comparison.lines import Block, Line, blocks, edit_types, line, names, signed, unmatched
+from micebench.report.formatting import label, p_value, plural, visible
 from micebench.report.html import page_environment, resource, script_hash
-from micebench.report.text import label, p_value, plural, visible
 from micebench.sessions import TRACKS
 from micebench.store.manifest import write_atomically
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import jinja2
     from markupsafe import Markup
 
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
 
 SESSIONS_SHOWN = 200
 GALLERY_BYTES = 12_000_000
@@ -106,7 +106,7 @@ def render(
         shown_note=_shown_note(len(cards), flipped),
         filters=filters,
         version=__version__,
-        style=Markup(resource("report.css") + resource("comparison.css")),
+        style=Markup(resource("report.css") + resource("comparison.css", "micebench.comparison")),
         script=Markup(script),
         script_hash=script_hash(script),
     )
@@ -114,7 +114,7 @@ def render(
 
 
 def _environment() -> "jinja2.Environment":
-    environment = page_environment()
+    environment = page_environment("micebench.comparison")
     environment.filters.update(
         signed=signed,
         p_value=p_value,

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from micebench.engine.several import GateResult
-from micebench.report.comparison.flips import Loss
-from micebench.report.comparison.lines import Line, blocks, names, signed, unmatched
-from micebench.report.text import p_value, plural, visible
+from micebench.comparison.flips import Loss
+from micebench.comparison.lines import Line, blocks, names, signed, unmatched
+from micebench.comparison.multi_run import GateResult
+from micebench.report.formatting import p_value, plural, visible
 from micebench.store.journal import write_error
 
 _MARKS = {"passed": "✅", "regressed": "❌", "incomplete": "⚠️", "drifted": "⚠️"}

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from micebench.engine.several import Gated, GateResult
-from micebench.report.comparison.flips import Loss
-from micebench.report.text import visible
+from micebench.comparison.flips import Loss
+from micebench.comparison.multi_run import Gated, GateResult
+from micebench.report.formatting import visible
 from micebench.store.manifest import write_atomically
 
 _KINDS = {"regressed": "failure", "incomplete": "error", "drifted": "error"}

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from micebench.engine.gate import LOWER_IS_BETTER
-from micebench.report.text import label, visible
+from micebench.comparison.gate import LOWER_IS_BETTER
+from micebench.report.formatting import label, visible
 
 Mood = Literal["better", "worse", ""]
 """What a line shows beyond chance: interval and test agree that there is a difference. "": neither."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from micebench.engine.compare import Comparison, compare
+from micebench.comparison.gate import Decision, GateOptions, decide, guarded, worst
+from micebench.comparison.paired_runs import Comparison, compare
 from micebench.engine.drift import drifted
-from micebench.engine.gate import Decision, GateOptions, decide, guarded, worst
-from micebench.engine.run import Run, open_run
+from micebench.engine.run_reader import Run, open_run
 from micebench.errors import RunError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from micebench.cards import judge_command
-from micebench.engine.run import Run, open_run
+from micebench.engine.run_reader import Run, open_run
 from micebench.errors import RunError
 
 _SAME = (
@@ -26,7 +26,7 @@ class Comparison:
         a, b: ``{"path", "model", "context", "repeats", "limit"}`` of the two runs.
         task, judge: what both share.
         numbers: see `micebench.metrics.paired`; percentage points, b minus a. Each cell has ``"p_holm"``, too: its
-            p where runs are compared alone, and adjusted where `micebench.engine.several` compares several.
+            p where runs are compared alone, and adjusted where `micebench.comparison.multi_run` compares several.
     """
 
     a: dict[str, Any]

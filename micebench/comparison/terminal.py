@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from micebench.engine.several import GateResult
-from micebench.report.comparison.lines import Block, blocks, edit_types, names, signed, unmatched
-from micebench.report.text import p_value, visible
+from micebench.comparison.lines import Block, blocks, edit_types, names, signed, unmatched
+from micebench.comparison.multi_run import GateResult
+from micebench.report.formatting import p_value, visible
 
 _IDS_SHOWN = 8
 _STYLES = {"better": "bold green", "worse": "bold red", "": ""}

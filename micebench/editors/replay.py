@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import Edited, EditRequest
-from micebench.editors.canvas import decode
+from micebench.editors.resize_pad import decode
 from micebench.errors import CardError, EditorError, one_line
 
 if TYPE_CHECKING:

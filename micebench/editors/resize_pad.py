@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from micebench.errors import DataError, EditorError
-from micebench.image_decoding import UnreadableImage, decode_image
+from micebench.utils.image_decoding import UnreadableImage, decode_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image

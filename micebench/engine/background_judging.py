@@ -3,8 +3,8 @@
 import threading
 from queue import SimpleQueue
 
-from micebench.engine.judging import CHUNK_ROWS, Judging
-from micebench.store.index import VerdictIndex
+from micebench.engine.judge_stage import CHUNK_ROWS, Judging
+from micebench.store.run_index import VerdictIndex
 
 
 class Alongside:

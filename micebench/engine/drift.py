@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from micebench.engine.answering import Unit, answers
 from micebench.engine.golden import GoldenSet, golden_of
 from micebench.errors import EndpointError, RunError, one_line
+from micebench.execution.judge_calls import Unit, answers
 from micebench.judges.base import Judge
 from micebench.store.forms import Share, first_fault
 from micebench.store.journal import parse_json
-from micebench.store.rundir import RunDir, write_json
+from micebench.store.run_dir import RunDir, write_json
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
-    from micebench.engine.setup import JudgeSource
+    from micebench.engine.run_reader import Run
+    from micebench.registry.sources import JudgeSource
 
 Scores = Mapping[str, float]
 """Item id -> score; items whose call failed are not in it."""

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from micebench.engine.alongside import Alongside
-from micebench.engine.edit import Chain, Outcome
+from micebench.engine.background_judging import Alongside
 from micebench.engine.job import Job
-from micebench.engine.pool import run_all
+from micebench.execution.process_pool import run_all
+from micebench.execution.session_loop import Chain, Outcome
 from micebench.store.blobs import Blobs
-from micebench.store.index import OK, REFUSED, EditIndex
 from micebench.store.journal import Journal
 from micebench.store.records import EditRecord
-from micebench.store.rundir import RunDir
+from micebench.store.run_dir import RunDir
+from micebench.store.run_index import OK, REFUSED, EditIndex
 
 
 def edit_missing(

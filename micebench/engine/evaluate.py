@@ -7,22 +7,22 @@ from pathlib import Path
 
 from micebench.cards import EditorCard, JudgeCard, TaskCard, judge_command
 from micebench.editors.base import Editor
-from micebench.engine.alongside import Alongside
-from micebench.engine.editing import anything_to_edit, edit_missing
+from micebench.engine.background_judging import Alongside
+from micebench.engine.edit_stage import anything_to_edit, edit_missing
 from micebench.engine.golden import golden_of
+from micebench.engine.ingest import ingest
 from micebench.engine.job import Job, Options, check_resumable, judge_fields, make_job
-from micebench.engine.judging import Judging
+from micebench.engine.judge_stage import Judging
 from micebench.engine.progress import Progress, silent
-from micebench.engine.run import Run, recorded_card
-from micebench.engine.setup import JudgeSource, judge_source
-from micebench.engine.sources import ingest
-from micebench.engine.summarize import derive
+from micebench.engine.run_reader import Run, recorded_card
+from micebench.engine.summary import derive
 from micebench.errors import CardError, RunError
 from micebench.judges.base import Judge
+from micebench.registry.sources import JudgeSource, judge_source
 from micebench.store.manifest import Manifest, versions
-from micebench.store.rundir import Log, RunDir, write_manifest
+from micebench.store.run_dir import Log, RunDir, write_manifest
 from micebench.tasks.dataset import iter_sessions
-from micebench.textfile import check_writable
+from micebench.utils.text_files import check_writable
 
 
 def evaluate(

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from micebench.cards import check_fields
-from micebench.engine.images import StoredImage, png_size
 from micebench.errors import CardError, DataError, RunError
-from micebench.json_lines import parse_json
+from micebench.execution.images import StoredImage, png_size
 from micebench.sessions import ImageFile
 from micebench.store.blobs import Blobs
 from micebench.store.journal import dump_line
 from micebench.store.keys import canonical, sha256
-from micebench.store.sessionlines import parse_session
-from micebench.textfile import decoded
+from micebench.store.session_records import parse_session
+from micebench.utils.json_lines import parse_json
+from micebench.utils.text_files import decoded
 from micebench.verdicts import MeasureName, MetricName, Question, Status
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
-    from micebench.engine.setup import JudgeSource
+    from micebench.engine.run_reader import Run
+    from micebench.registry.sources import JudgeSource
     from micebench.store.records import VerdictRecord
 
 FORMAT = 1

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from micebench.engine.images import source_png
 from micebench.errors import DataError, RunError, one_line
+from micebench.execution.images import source_png
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.store.blobs import Blobs
 from micebench.store.journal import Journal
 from micebench.store.keys import sha256
-from micebench.store.rundir import RunDir, replace
-from micebench.store.sessionlines import read_sessions, row_hash, session_line
+from micebench.store.run_dir import RunDir, replace
+from micebench.store.session_records import read_sessions, row_hash, session_line
 
 _BATCH = 64
 

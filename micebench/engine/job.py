@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from micebench.cards import EditorCard, JudgeCard, TaskCard, card_hash, judge_command, load_card
 from micebench.editors.base import Editor
-from micebench.engine.edit import Protocol
-from micebench.engine.setup import EditorSource, JudgeSource, default_out, editor_source, judge_source
-from micebench.engine.weights import NO_FILES, ModelFiles
 from micebench.errors import CardError, RunError
+from micebench.execution.session_loop import Protocol
 from micebench.judges.base import Judge
+from micebench.registry.model_files import NO_FILES, ModelFiles
+from micebench.registry.sources import EditorSource, JudgeSource, default_out, editor_source, judge_source
 from micebench.store.manifest import Manifest, now, versions
-from micebench.store.rundir import RunDir
-from micebench.textfile import check_name
+from micebench.store.run_dir import RunDir
+from micebench.utils.text_files import check_name
 from micebench.verdicts import earlier_following
 
 if TYPE_CHECKING:

@@ -4,21 +4,21 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import cast
 
-from micebench.engine.answering import Asked, Unit, answers, streamed
 from micebench.engine.drift import DriftCheck
-from micebench.engine.images import StoredImage
-from micebench.engine.setup import JudgeSource
 from micebench.errors import one_line
+from micebench.execution.images import StoredImage
+from micebench.execution.judge_calls import Asked, Unit, answers, streamed
 from micebench.judges.base import Judge, StreamingJudge
+from micebench.registry.sources import JudgeSource
 from micebench.sessions import Session
 from micebench.store.blobs import Blobs
 from micebench.store.forms import check_verdict
-from micebench.store.index import VerdictIndex
 from micebench.store.journal import Journal
 from micebench.store.keys import verdict_key
 from micebench.store.records import VerdictRecord
-from micebench.store.rundir import RunDir
-from micebench.store.sessionlines import parse_session
+from micebench.store.run_dir import RunDir
+from micebench.store.run_index import VerdictIndex
+from micebench.store.session_records import parse_session
 from micebench.verdicts import MeasureName, MetricName, Question, Status, Verdict, instruction_asked
 
 CHUNK_ROWS = 64

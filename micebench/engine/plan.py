@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from micebench.engine.drift import DriftCheck
-from micebench.engine.editing import open_edits
-from micebench.engine.images import source_png
+from micebench.engine.edit_stage import open_edits
 from micebench.engine.job import Job, asked_metrics, check_resumable
-from micebench.engine.judging import missing_units
-from micebench.engine.run import Run
+from micebench.engine.judge_stage import missing_units
+from micebench.engine.run_reader import Run
 from micebench.errors import DataError
+from micebench.execution.images import source_png
 from micebench.sessions import Session
-from micebench.store.rundir import RunDir
+from micebench.store.run_dir import RunDir
 from micebench.tasks.dataset import iter_sessions
 
 _SAMPLE = 8

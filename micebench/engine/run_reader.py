@@ -11,17 +11,17 @@ from micebench.cards import judge_command
 from micebench.errors import RunError
 from micebench.sessions import Session
 from micebench.store.forms import first_fault
-from micebench.store.index import EditIndex, SessionIndex, VerdictIndex
 from micebench.store.journal import read_journal
 from micebench.store.keys import EditCause
 from micebench.store.manifest import Manifest
 from micebench.store.records import EditRecord, VerdictRecord
-from micebench.store.rundir import RunDir
-from micebench.store.sessionlines import parse_session
+from micebench.store.run_dir import RunDir
+from micebench.store.run_index import EditIndex, SessionIndex, VerdictIndex
+from micebench.store.session_records import parse_session
 
 if TYPE_CHECKING:
     from micebench.engine.unanswered import Unanswered
-    from micebench.metrics.table import VerdictTable
+    from micebench.metrics.verdict_table import VerdictTable
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -106,13 +106,13 @@ class Run:
 
     def table(self) -> "VerdictTable":
         """All verdicts as arrays, the form `micebench.metrics` works on."""
-        from micebench.engine.summarize import verdict_table
+        from micebench.engine.summary import verdict_table
 
         return verdict_table(self.edit_index(), self.verdict_index())
 
     def summary(self) -> dict[str, Any]:
         """The content of ``summary.json``, computed from the journals (once), so that it is never stale."""
-        from micebench.engine.summarize import summarize_run
+        from micebench.engine.summary import summarize_run
 
         if self._summary is None:
             self._summary = summarize_run(self.manifest, self.edit_index(), self.table())

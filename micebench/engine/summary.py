@@ -2,21 +2,21 @@
 
 from typing import TYPE_CHECKING, Any
 
-from micebench.store.index import STATUSES, EditIndex, VerdictIndex
 from micebench.store.manifest import Manifest
 from micebench.store.parquet import write_parquet
-from micebench.store.rundir import RunDir, write_json
+from micebench.store.run_dir import RunDir, write_json
+from micebench.store.run_index import STATUSES, EditIndex, VerdictIndex
 from micebench.verdicts import Status
 
 if TYPE_CHECKING:
-    from micebench.metrics.table import VerdictTable
+    from micebench.metrics.verdict_table import VerdictTable
 
 
 def verdict_table(edits: EditIndex, verdicts: VerdictIndex) -> "VerdictTable":
     """All verdicts as arrays; rows are sessions x repeats in session order."""
     import numpy as np
 
-    from micebench.metrics.table import MISSING, STATUS_CODES, VerdictTable
+    from micebench.metrics.verdict_table import MISSING, STATUS_CODES, VerdictTable
 
     sessions, repeats = edits.sessions, edits.repeats
     width = max(sessions.turns, default=1)

@@ -8,7 +8,7 @@ from micebench.errors import one_line
 from micebench.verdicts import Status
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
 
 NOT_ASKED = "not asked"
 _NO_VALUE = (Status.UNPARSED, Status.REFUSED, Status.ERROR)

@@ -4,9 +4,9 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from micebench.errors import DataError, EditorError
-from micebench.image_decoding import rgb_pixels
-from micebench.png import encode_png, is_bare_png
 from micebench.sessions import ImageFile
+from micebench.utils.image_decoding import rgb_pixels
+from micebench.utils.png import encode_png, is_bare_png
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,9 +13,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from micebench.engine.edit import Chain, Outcome, Protocol, run_chains
-from micebench.engine.setup import EditorSource
 from micebench.errors import CardError, EditorError, MicebenchError
+from micebench.execution.session_loop import Chain, Outcome, Protocol, run_chains
+from micebench.registry.sources import EditorSource
 from micebench.store.keys import derive_seed
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from micebench.editors.base import Edited, Editor, EditRequest, one_prompt
-from micebench.engine.images import decode_png, png_size, to_png
 from micebench.errors import EditorError, EndpointError, described, one_line
+from micebench.execution.images import decode_png, png_size, to_png
 from micebench.store.keys import derive_seed, sha256
 
 if TYPE_CHECKING:

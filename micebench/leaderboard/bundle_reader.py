@@ -6,23 +6,23 @@ from pathlib import Path
 
 import numpy as np
 
-from micebench.engine.run import Run
+from micebench.engine.run_reader import Run
 from micebench.errors import DataError
+from micebench.leaderboard.results import Accepted
 from micebench.metrics.outcomes import Side
 from micebench.metrics.ranks import PseudoValues, pseudo_values
-from micebench.metrics.table import MISSING, STATUS_CODES, VerdictTable
+from micebench.metrics.verdict_table import MISSING, STATUS_CODES, VerdictTable
 from micebench.report.gallery import SessionCard, cards
-from micebench.report.leaderboard.columns import ranked_by
-from micebench.report.leaderboard.results import Accepted
-from micebench.report.picking import Key, outcomes, pick
-from micebench.report.submission.bundle import Bundle, read_bundle
-from micebench.report.submission.standing import Standing, standing
+from micebench.report.session_sampling import Key, outcomes, pick
+from micebench.report.summary_columns import ranked_by
 from micebench.report.thumbnails import thumbnail
 from micebench.sessions import Session
 from micebench.store.blobs import Blobs
 from micebench.store.manifest import Manifest
 from micebench.store.records import EditRecord, VerdictRecord
-from micebench.store.sessionlines import parse_session
+from micebench.store.session_records import parse_session
+from micebench.submission.bundle import Bundle, read_bundle
+from micebench.submission.standing import Standing, standing
 
 SESSIONS_SHOWN = 18
 _TOLERANCE = 1e-6  # percent

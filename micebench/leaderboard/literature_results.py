@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-from micebench.report.leaderboard.columns import LOWER_IS_BETTER
-from micebench.report.submission import form
-from micebench.report.text import LABELS, MEANINGS, label, visible
+from micebench.report.formatting import LABELS, MEANINGS, label, visible
+from micebench.report.summary_columns import LOWER_IS_BETTER
+from micebench.submission import schema
 
 _Share = Annotated[FiniteFloat, Field(ge=0.0, le=100.0)]
 
@@ -39,7 +39,7 @@ class ReportedFile(BaseModel):
 def web_address(text: str | None) -> str:
     """`text` if it is an address that may be linked (see `micebench submit --url`), else ""."""
     try:
-        return form.web_address(text or "")
+        return schema.web_address(text or "")
     except ValueError:
         return ""
 

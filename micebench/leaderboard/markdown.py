@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from micebench.errors import DataError
-from micebench.report.leaderboard.boards import Board, Line
+from micebench.leaderboard.ranking import Board, Line
+from micebench.report.formatting import interval, number, visible
 from micebench.report.markdown import table as markdown_table
-from micebench.report.submission.verify import NO_JUDGE
 from micebench.report.tables import Cell
-from micebench.report.text import interval, number, visible
 from micebench.store.manifest import write_atomically
+from micebench.submission.verify import NO_JUDGE
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&$@:/])")
 MARKS = {"verified": "verified here", "self-reported": f"self-reported ({NO_JUDGE})"}

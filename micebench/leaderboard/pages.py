@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from micebench import __version__
 from micebench.cards import TaskCard, load_card
 from micebench.errors import CardError
+from micebench.leaderboard.literature_results import ReportedRow, reported_table, web_address
+from micebench.leaderboard.ranking import Board, Line
+from micebench.leaderboard.results import Accepted
 from micebench.report import tables
+from micebench.report.formatting import MEANINGS, plural, visible
 from micebench.report.gallery import SessionCard
-from micebench.report.headline import tiles, warning
 from micebench.report.html import page_environment
-from micebench.report.leaderboard.boards import Board, Line
-from micebench.report.leaderboard.reported import ReportedRow, reported_table, web_address
-from micebench.report.leaderboard.results import Accepted
-from micebench.report.submission.sampling import EDITED_SHARE
-from micebench.report.text import MEANINGS, plural, visible
+from micebench.report.summary_header import tiles, warning
 from micebench.sessions import TRACKS
+from micebench.submission.sampling import EDITED_SHARE
 
 if TYPE_CHECKING:
     import jinja2
@@ -203,10 +203,10 @@ def _page(template: str, **fields: Any) -> str:
 
 @cache
 def _environment() -> "jinja2.Environment":
-    environment = page_environment("micebench.report.leaderboard")
+    environment = page_environment("micebench.leaderboard")
     environment.filters.update(short=lambda value: f"{value:.1f}")
     return environment
 
 
 def _resource(name: str) -> str:
-    return (resources.files("micebench.report.leaderboard") / "templates" / name).read_text(encoding="utf-8")
+    return (resources.files("micebench.leaderboard") / "templates" / name).read_text(encoding="utf-8")

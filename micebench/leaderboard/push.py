@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from micebench.errors import DataError, EndpointError, MicebenchError, described
-from micebench.report.leaderboard.site import LISTING, parse_listing, site_files
-from micebench.scratch import temporary_folder
+from micebench.leaderboard.site import LISTING, parse_listing, site_files
+from micebench.utils.scratch import temporary_folder
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from micebench.errors import DataError
+from micebench.leaderboard.results import Accepted
 from micebench.metrics.ranks import PseudoValues, RankRange, rank_ranges
-from micebench.report.leaderboard.columns import Column, chosen_columns, ranked_by
-from micebench.report.leaderboard.results import Accepted
-from micebench.report.submission.claims import NOT_PROVED
-from micebench.report.submission.standing import Standing
+from micebench.report.formatting import plural, visible
+from micebench.report.summary_columns import Column, chosen_columns, ranked_by
 from micebench.report.tables import Cell
-from micebench.report.text import plural, visible
+from micebench.submission.card_checks import NOT_PROVED
+from micebench.submission.standing import Standing
 
 if TYPE_CHECKING:
     from micebench.store.manifest import Manifest

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt
 
 from micebench.cards import check_fields, read_yaml
 from micebench.errors import DataError
-from micebench.report.leaderboard.reported import ReportedFile, ReportedRow
+from micebench.leaderboard.literature_results import ReportedFile, ReportedRow
 
 FORMAT = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from micebench.cards import command
 from micebench.errors import DataError, MicebenchError
-from micebench.report.leaderboard.boards import Board, Entry, boards
-from micebench.report.leaderboard.evidence import read_evidence
-from micebench.report.leaderboard.pages import (
+from micebench.leaderboard.bundle_reader import read_evidence
+from micebench.leaderboard.pages import (
     gallery_markup,
     index_page,
     model_page,
@@ -19,7 +18,8 @@ from micebench.report.leaderboard.pages import (
     script,
     stylesheet,
 )
-from micebench.report.leaderboard.results import Results
+from micebench.leaderboard.ranking import Board, Entry, boards
+from micebench.leaderboard.results import Results
 from micebench.store.manifest import write_atomically
 
 if TYPE_CHECKING:

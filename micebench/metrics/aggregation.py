@@ -12,7 +12,7 @@ import numpy as np
 from micebench.metrics.clusters import Clusters
 from micebench.metrics.outcomes import Outcome, Side, outcomes
 from micebench.metrics.ratios import ALL_TURNS, Layout
-from micebench.metrics.table import BoolArray, FloatArray, IntArray, VerdictTable
+from micebench.metrics.verdict_table import BoolArray, FloatArray, IntArray, VerdictTable
 
 CHUNK_SESSIONS = 8192
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from micebench.metrics.columns import Columns
+from micebench.metrics.aggregation import Columns
 from micebench.metrics.intervals import Resampling, Target, bca
-from micebench.metrics.table import BoolArray, FloatArray, IntArray
+from micebench.metrics.verdict_table import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micebench.metrics.table import IntArray, VerdictTable
+from micebench.metrics.verdict_table import IntArray, VerdictTable
 
 
 @dataclass(frozen=True)

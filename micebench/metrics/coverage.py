@@ -3,7 +3,7 @@
 import numpy as np
 
 from micebench.metrics.outcomes import earlier_instructions, marginal_success, one_image_success, scores
-from micebench.metrics.table import STATUS_CODES, UNKNOWN, VerdictTable
+from micebench.metrics.verdict_table import STATUS_CODES, UNKNOWN, VerdictTable
 
 
 def first_failures(table: VerdictTable) -> dict[str, int]:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from micebench.metrics.columns import Sums
+from micebench.metrics.aggregation import Sums
 from micebench.metrics.intervals import Interval, all_equal_interval
 from micebench.metrics.ratios import Layout
-from micebench.metrics.table import BoolArray, FloatArray
+from micebench.metrics.verdict_table import BoolArray, FloatArray
 
 
 def difference(numerators: FloatArray, denominators: FloatArray, plan: Layout, used: BoolArray) -> FloatArray:

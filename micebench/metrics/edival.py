@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from micebench.metrics.aggregation import session_mean
 from micebench.metrics.clusters import clusters
-from micebench.metrics.columns import session_mean
 from micebench.metrics.outcomes import Outcome, earlier_instructions, marginal_success, outcomes
-from micebench.metrics.table import BoolArray, FloatArray, VerdictTable
+from micebench.metrics.verdict_table import BoolArray, FloatArray, VerdictTable
 
 
 class Rate(NamedTuple):

@@ -14,7 +14,7 @@ import numpy as np
 
 from micebench.metrics.intervals import Resampling
 from micebench.metrics.paired import match, paired
-from micebench.metrics.table import MISSING, VerdictTable
+from micebench.metrics.verdict_table import MISSING, VerdictTable
 
 _ALONE = re.compile(r"(?P<session>.+)\.t(?P<turn>[1-9]\d*)")
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from micebench.metrics.columns import Columns
-from micebench.metrics.table import BoolArray, FloatArray, IntArray
+from micebench.metrics.aggregation import Columns
+from micebench.metrics.verdict_table import BoolArray, FloatArray, IntArray
 
 Statistic = Callable[[FloatArray, FloatArray], FloatArray]
 """(..., m) numerators, (..., m) denominators -> (..., cells); NaN where undefined."""

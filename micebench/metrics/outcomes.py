@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from micebench.metrics.table import OK, UNKNOWN, BoolArray, FloatArray, VerdictTable
+from micebench.metrics.verdict_table import OK, UNKNOWN, BoolArray, FloatArray, VerdictTable
 from micebench.verdicts import MEASURES, earlier_following, instruction_asked
 
 Consistency = Literal["edival", "mice"]

@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from micebench.metrics.aggregation import Columns, Sums, add_up, chunks, possible, session_mean, totals
 from micebench.metrics.clusters import Clusters, clusters
-from micebench.metrics.columns import Columns, Sums, add_up, chunks, possible, session_mean, totals
 from micebench.metrics.difference import both, difference, difference_limits
 from micebench.metrics.intervals import Interval, Resampling, Target, bca
 from micebench.metrics.outcomes import Consistency, Side, outcomes
-from micebench.metrics.permutation import permutation_p
 from micebench.metrics.ratios import ALL_TURNS, Key, Layout, layout
+from micebench.metrics.significance import permutation_p
 from micebench.metrics.summary import Cell, by_metric, having, percent
-from micebench.metrics.table import BoolArray, FloatArray, IntArray, VerdictTable
+from micebench.metrics.verdict_table import BoolArray, FloatArray, IntArray, VerdictTable
 
 POWER = 0.8
 _BLANK: Cell = {**dict.fromkeys(("a", "b", "difference", "low", "high", "p", "mde")), "n": 0, "of": 0, "missing": 0}

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from micebench.metrics.aggregation import add_up, chunks, totals
 from micebench.metrics.clusters import clusters
-from micebench.metrics.columns import add_up, chunks, totals
 from micebench.metrics.outcomes import Consistency, Side
 from micebench.metrics.ratios import Key, layout
-from micebench.metrics.table import BoolArray, FloatArray, VerdictTable
+from micebench.metrics.verdict_table import BoolArray, FloatArray, VerdictTable
 
 FLIPS = 1999
 _PAIRS_PER_BLOCK = 1 << 18

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from micebench.metrics.outcomes import Consistency, outcomes
-from micebench.metrics.table import BoolArray, FloatArray, VerdictTable
+from micebench.metrics.verdict_table import BoolArray, FloatArray, VerdictTable
 
 ALL_TURNS = 0
 """Turn number of a ratio that pools all turns (success per edit type)."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from micebench.metrics.intervals import Pieces, Target
-from micebench.metrics.table import FloatArray
+from micebench.metrics.verdict_table import FloatArray
 
 _FLIPS_PER_BLOCK = 1 << 21
 _TIE = 1e-9

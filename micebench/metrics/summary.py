@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from micebench.metrics.aggregation import Sums, add_up, chunks, possible, totals
 from micebench.metrics.clusters import Clusters, clusters
-from micebench.metrics.columns import Sums, add_up, chunks, possible, totals
-from micebench.metrics.counts import coverage, first_failures
+from micebench.metrics.coverage import coverage, first_failures
 from micebench.metrics.intervals import Interval, Resampling, Target, all_equal_interval, bca
 from micebench.metrics.outcomes import Consistency
 from micebench.metrics.ratios import ALL_TURNS, Key, Layout, layout
-from micebench.metrics.table import FloatArray, IntArray, VerdictTable
+from micebench.metrics.verdict_table import FloatArray, IntArray, VerdictTable
 from micebench.verdicts import MEASURES
 
 METRIC_NAMES: tuple[str, ...] = (

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from micebench.cards import EditorCard, TaskCard, load_card
-from micebench.engine.checkpoints import Checkpoint
-from micebench.engine.setup import EditorSource, editor_source
-from micebench.engine.weights import ModelFiles, place, saved_pipeline_card
 from micebench.errors import CardError, RunError
+from micebench.monitor.checkpoints import Checkpoint
+from micebench.registry.model_files import ModelFiles, place, saved_pipeline_card
+from micebench.registry.sources import EditorSource, editor_source
 from micebench.store.manifest import Manifest
 
 

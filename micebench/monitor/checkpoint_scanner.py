@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from micebench.engine.checkpoints import Checkpoint, find_checkpoints, unfinished
+from micebench.monitor.checkpoints import Checkpoint, find_checkpoints, unfinished
 
 _OLD_S = 60.0  # files unchanged for this long (and the time to settle) need not be looked at twice
 _PATIENCE = 10  # times to settle that a file which says of itself that it is too short is waited for

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from micebench.engine.gate import LOWER_IS_BETTER, harm
-from micebench.engine.watchlog import Entry, WatchLog
+from micebench.comparison.gate import LOWER_IS_BETTER, harm
+from micebench.monitor.watch_log import Entry, WatchLog
+from micebench.report.formatting import interval, label, number, p_value, visible
 from micebench.report.html import page_environment, resource
 from micebench.report.plots import COLOURS, INK, as_png, dress, new_canvas
-from micebench.report.text import interval, label, number, p_value, visible
 from micebench.store.manifest import write_atomically
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def render(log: WatchLog, picture: bytes) -> str:
 
     leading = best(log)
     return (
-        page_environment()
+        page_environment("micebench.monitor")
         .get_template("watch.html.j2")
         .render(
             metric=label(log.metric),

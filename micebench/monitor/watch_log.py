@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from micebench.engine.checkpoints import Kind
-from micebench.engine.gate import GateOptions
-from micebench.engine.run import Run
+from micebench.comparison.gate import GateOptions
+from micebench.engine.run_reader import Run
 from micebench.errors import RunError, one_line
+from micebench.monitor.checkpoints import Kind
 from micebench.store.forms import first_fault, is_finite
 from micebench.store.journal import parse_json
 from micebench.store.keys import content_key

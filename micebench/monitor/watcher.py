@@ -13,22 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from micebench.cards import EditorCard, TaskCard, card_hash, judge_command, load_card
-from micebench.engine.arrivals import Arrival, Arrivals
-from micebench.engine.checkpoints import Checkpoint, hold, unfinished
-from micebench.engine.compare import compare
+from micebench.comparison.gate import GateOptions, decide
+from micebench.comparison.paired_runs import compare
 from micebench.engine.drift import drifted
 from micebench.engine.evaluate import execute, recorded_judge
-from micebench.engine.gate import GateOptions, decide
 from micebench.engine.golden import golden_of
 from micebench.engine.job import Job, Options
-from micebench.engine.models import checkpoint_editor
 from micebench.engine.progress import Progress, silent
-from micebench.engine.run import Run, open_run, recorded_card
-from micebench.engine.setup import JudgeSource
-from micebench.engine.watchlog import Entry, Pending, WatchLog, failures_in_a_row, open_log
+from micebench.engine.run_reader import Run, open_run, recorded_card
 from micebench.errors import EndpointError, MicebenchError, NothingGained, RunError, described, one_line
+from micebench.monitor.checkpoint_editor import checkpoint_editor
+from micebench.monitor.checkpoint_scanner import Arrival, Arrivals
+from micebench.monitor.checkpoints import Checkpoint, hold, unfinished
+from micebench.monitor.watch_log import Entry, Pending, WatchLog, failures_in_a_row, open_log
+from micebench.registry.sources import JudgeSource
 from micebench.store.manifest import write_atomically
-from micebench.store.rundir import RunDir
+from micebench.store.run_dir import RunDir
 
 _HELD = ".held"
 _REASON = 300  # characters of a reason that are kept

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from micebench.instructions import EDIT_TYPES
+from micebench.report.formatting import label, p_value
 from micebench.report.markdown import table
-from micebench.report.text import label, p_value
 from micebench.sessions import TRACKS
 
 Cells = Mapping[str, Mapping[str, Any]]

@@ -14,12 +14,12 @@ from micebench.cards import (
     judge_command,
     load_card,
 )
-from micebench.engine.run import Run, open_run
-from micebench.engine.setup import editor_source
+from micebench.engine.run_reader import Run, open_run
 from micebench.errors import RunError, nearest
 from micebench.metrics.exposure import turn_id
-from micebench.report.headline import missing
-from micebench.report.text import plural
+from micebench.registry.sources import editor_source
+from micebench.report.formatting import plural
+from micebench.report.summary_header import missing
 
 JUDGE = "exact"
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from micebench.instructions import EDIT_TYPES
-from micebench.report.admission import Evidence
-from micebench.report.gain import by_kind, by_metric
-from micebench.report.headline import command
+from micebench.publish.difference_tables import by_kind, by_metric
+from micebench.publish.eligibility import Evidence
+from micebench.report.formatting import interval, number, p_value
 from micebench.report.markdown import table
+from micebench.report.summary_header import command
 from micebench.report.tables import turn_numbers
-from micebench.report.text import interval, number, p_value
 from micebench.sessions import TRACKS
 
 if TYPE_CHECKING:
-    from micebench.engine.compare import Comparison
-    from micebench.engine.run import Run
+    from micebench.comparison.paired_runs import Comparison
+    from micebench.engine.run_reader import Run
 
 Cell = Mapping[str, Any]
 
@@ -100,7 +100,7 @@ def model_card(
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("micebench.report", "templates"),
+        loader=jinja2.PackageLoader("micebench.publish", "templates"),
         autoescape=False,  # Markdown; every word comes from cards of the repository
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from micebench.cards import CardFolders, EditorCard
-from micebench.engine.compare import Comparison, compare
+from micebench.comparison.paired_runs import Comparison, compare
 from micebench.errors import RunError
 from micebench.metrics.exposure import exposure_gap
-from micebench.report.admission import Evidence, admit
-from micebench.report.curve import Curve, read_curve
-from micebench.report.model_card import Making, gain_file, model_card
+from micebench.publish.eligibility import Evidence, admit
+from micebench.publish.model_card import Making, gain_file, model_card
+from micebench.report.contact_sheet import contact_sheet
 from micebench.report.plots import curve_figure, rewards_figure, turns_figure
-from micebench.report.sheet import contact_sheet
+from micebench.report.training_curve import Curve, read_curve
 from micebench.store.manifest import write_atomically
 
 
@@ -28,7 +28,7 @@ def publish(
 ) -> list[Path]:
     """Write ``baselines/<model>/README.md`` with its figures, and the differences between runs it shows.
 
-    The numbers of single runs in ``results/`` are those of accepted submissions (`micebench.report.submission`).
+    The numbers of single runs in ``results/`` are those of accepted submissions (`micebench.submission`).
     Equal runs give equal bytes. Nothing is written unless every run may be published.
 
     Args:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from micebench.cards import AdapterSource, Card, EditorCard, JudgeCard, card_hash
-from micebench.engine.digests import remembered
 from micebench.errors import CardError, one_line
-from micebench.json_lines import JsonFault, parse_json
-from micebench.textfile import check_name, read_text
+from micebench.registry.file_hashes import remembered
+from micebench.utils.json_lines import JsonFault, parse_json
+from micebench.utils.text_files import check_name, read_text
 
 _INDEX = "model_index.json"
 _MOST_BYTES = 4 << 20  # of that file

@@ -13,7 +13,11 @@ from typing import Any, Literal, cast, get_args
 from micebench.cards import CardFolders, EditorCard, JudgeCard, TaskCard, load_card, made, resolve
 from micebench.editors.base import Editor
 from micebench.editors.replay import replay_card
-from micebench.engine.weights import (
+from micebench.errors import CardError
+from micebench.judges.base import Judge
+from micebench.judges.human import PREFIX as HUMAN
+from micebench.judges.runtime.preflight import probe
+from micebench.registry.model_files import (
     NO_FILES,
     ModelFiles,
     card_identity,
@@ -22,10 +26,6 @@ from micebench.engine.weights import (
     place,
     saved_pipeline_card,
 )
-from micebench.errors import CardError
-from micebench.judges.base import Judge
-from micebench.judges.human import PREFIX as HUMAN
-from micebench.judges.probing import probe
 from micebench.verdicts import MEASURES, METRICS
 
 Context = Literal["last", "history", "composed"]

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
-from micebench.report.picking import Key, Outcome, outcomes, pick
-from micebench.report.text import number, visible, without_rule
+from micebench.report.formatting import number, visible, without_rule
+from micebench.report.session_sampling import Key, Outcome, outcomes, pick
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
     from micebench.sessions import Session
 
 GOOD, BAD, WORN = 4, 4, 2

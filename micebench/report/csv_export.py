@@ -4,13 +4,13 @@ import csv
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
-from micebench.cells import inert
 from micebench.report import tables
 from micebench.report.edival import edival_tables
 from micebench.report.tables import Table
+from micebench.utils.csv_cells import inert
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
 
 NUMBERS = ("value", "low", "high", "n", "of", "at_least", "at_most")
 COLUMNS = ("table", "group", "row", "column", *NUMBERS)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from micebench.engine.drift import read_drift
-from micebench.report.text import plural, visible
+from micebench.report.formatting import plural, visible
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from micebench.instructions import EDIT_TYPES
+from micebench.report.formatting import visible
 from micebench.report.tables import Cell, Row, Table
-from micebench.report.text import visible
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
     from micebench.metrics.edival import Rates
 
 _ROWS = {

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from micebench.metrics.table import OK
+from micebench.metrics.verdict_table import OK
+from micebench.report.formatting import number, visible
 from micebench.report.tables import turn_numbers
-from micebench.report.text import number, visible
 from micebench.sessions import TRACKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from micebench.metrics.table import VerdictTable
+    from micebench.metrics.verdict_table import VerdictTable
 
 _INK, _GRID = "#010203", "#010204"
 _SERIES = ("#010301", "#010302", "#010303", "#010304")

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
 from micebench.errors import MicebenchError
-from micebench.report.picking import Key, Outcome
-from micebench.report.text import LEGITIMATE, STATUS_WORDS, number, visible, without_rule
+from micebench.report.formatting import LEGITIMATE, STATUS_WORDS, number, visible, without_rule
+from micebench.report.session_sampling import Key, Outcome
 from micebench.report.thumbnails import Thumbnail, thumbnail
 from micebench.verdicts import MetricName, instruction_asked
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
     from micebench.sessions import Session, Turn
 
 Mood = Literal["pass", "fail", "plain", "absent", "gap"]

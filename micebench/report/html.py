@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micebench.instructions import EDIT_TYPES
-from micebench.report import gallery, picking, tables
+from micebench.report import gallery, session_sampling, tables
 from micebench.report.drift import drift_line
 from micebench.report.figures import consistency_parts, figures
-from micebench.report.headline import head, tiles, warning
+from micebench.report.formatting import interval, number, plural, visible
+from micebench.report.summary_header import head, tiles, warning
 from micebench.report.tables import Cell
-from micebench.report.text import interval, number, plural, visible
 from micebench.sessions import TRACKS
 
 if TYPE_CHECKING:
     import jinja2
     from markupsafe import Markup
 
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
 
 SESSIONS_SHOWN = 200
 GALLERY_BYTES = 12_000_000
@@ -35,7 +35,7 @@ def write_report(run: "Run", *, limit: int = SESSIONS_SHOWN) -> Path:
     Raises:
         RunError: the run has no judge, is damaged, or the disk refuses.
     """
-    from micebench.store.rundir import write_report as store
+    from micebench.store.run_dir import write_report as store
 
     return store(run.path, "index.html", render(run, limit=limit).encode("utf-8"))
 
@@ -46,8 +46,8 @@ def render(run: "Run", *, limit: int = SESSIONS_SHOWN, budget: int = GALLERY_BYT
 
     summary = run.summary()
     environment = page_environment()
-    found = picking.outcomes(run)
-    picked = picking.pick(found, limit)
+    found = session_sampling.outcomes(run)
+    picked = session_sampling.pick(found, limit)
     track_names = _ordered({found[key].track for key in picked}, TRACKS)
     cards, type_options = _cards(environment, run, found, picked, track_names, budget)
     overall = tables.overall_table(summary)
@@ -111,16 +111,16 @@ def script_hash(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def resource(name: str) -> str:
+def resource(name: str, package: str = "micebench.report") -> str:
     """The text of a style sheet or script beside the templates."""
-    return (resources.files("micebench.report") / "templates" / name).read_text(encoding="utf-8")
+    return (resources.files(package) / "templates" / name).read_text(encoding="utf-8")
 
 
 def _cards(
     environment: "jinja2.Environment",
     run: "Run",
-    found: Mapping[picking.Key, picking.Outcome],
-    picked: Sequence[picking.Key],
+    found: Mapping[session_sampling.Key, session_sampling.Outcome],
+    picked: Sequence[session_sampling.Key],
     track_names: Sequence[str],
     budget: int,
 ) -> "tuple[list[Markup], list[tuple[int, str]]]":

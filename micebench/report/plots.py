@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from micebench.engine.run import Run
-    from micebench.report.curve import Curve
+    from micebench.engine.run_reader import Run
+    from micebench.report.training_curve import Curve
 
 Points = Mapping[str, Mapping[str, Any]]
 """TURN -> {"value", "low", "high"}, in percent."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from micebench.report.text import LEGITIMATE
+from micebench.report.formatting import LEGITIMATE
 from micebench.verdicts import instruction_asked
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
 
 Key = tuple[str, int]
 """(session id, repeat)."""

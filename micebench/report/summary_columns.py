@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from micebench.report.formatting import LABELS, label
 from micebench.report.tables import Cell, cell, turn_numbers
-from micebench.report.text import LABELS, label
 
 LOWER_IS_BETTER = frozenset({"collapse", "quality_drift"})
 _RANKED_BY = ("overall", "turn_success", "cumulative_awareness", "content_consistency")

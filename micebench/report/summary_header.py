@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micebench.cards import EditorCard, JudgeCard, TaskCard, find_cards
+from micebench.report.formatting import LEGITIMATE, interval, label, number, plural, visible
 from micebench.report.tables import Table
-from micebench.report.text import LEGITIMATE, interval, label, number, plural, visible
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Run
+    from micebench.engine.run_reader import Run
 
 
 def head(run: "Run") -> dict[str, Any]:

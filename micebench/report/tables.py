@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from micebench.instructions import EDIT_TYPES
-from micebench.report.text import JUDGED_BY, LABELS, LEGITIMATE, MEANINGS, STATUS_WORDS, label, visible
+from micebench.report.formatting import JUDGED_BY, LABELS, LEGITIMATE, MEANINGS, STATUS_WORDS, label, visible
 from micebench.sessions import TRACKS
 from micebench.verdicts import instruction_asked
 

@@ -15,12 +15,12 @@ from rich.text import Text
 from micebench.report import tables
 from micebench.report.drift import drift_line
 from micebench.report.edival import edival_tables
-from micebench.report.headline import usage_facts
+from micebench.report.formatting import interval, number, plural, visible
+from micebench.report.summary_header import usage_facts
 from micebench.report.tables import Cell, Table
-from micebench.report.text import interval, number, plural, visible
 
 if TYPE_CHECKING:
-    from micebench.engine.run import Failure, Run
+    from micebench.engine.run_reader import Failure, Run
 
 _FAILED_SHOWN = 5
 _BAR = 24  # characters of a full bar

@@ -7,7 +7,7 @@ import base64
 import io
 from dataclasses import dataclass
 
-from micebench.png import bare_rgb
+from micebench.utils.png import bare_rgb
 
 _SMALL = 96  # px: up to here an image is shown pixel by pixel, losslessly, at a whole multiple of its size
 _SHOWN = 192  # px: what small images are enlarged to, at most

@@ -14,8 +14,8 @@ from micebench.store.forms import check_verdict
 from micebench.store.journal import damaged, line_number, parse_line, read_journal
 from micebench.store.keys import EditCause, verdict_key
 from micebench.store.records import EditRecord, VerdictRecord
-from micebench.store.rundir import RunDir
-from micebench.store.sessionlines import read_sessions, row_hash
+from micebench.store.run_dir import RunDir
+from micebench.store.session_records import read_sessions, row_hash
 from micebench.verdicts import Status, is_known_metric
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from typing import Any
 
 import micebench
 from micebench.errors import RunError
-from micebench.report.submission.archive import MAX_FILE_BYTES, open_file
-from micebench.report.submission.form import slug
-from micebench.report.submission.names import check_unlike_accepted
-from micebench.report.submission.verify import Verification
 from micebench.store.keys import sha256
 from micebench.store.manifest import write_atomically
+from micebench.submission.archive import MAX_FILE_BYTES, open_file
+from micebench.submission.names import check_unlike_accepted
+from micebench.submission.schema import slug
+from micebench.submission.verify import Verification
 
 FORMAT = 1
 

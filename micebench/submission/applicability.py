@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
-from micebench.engine.answering import Asked, Unit, answers
+from micebench.execution.judge_calls import Asked, Unit, answers
 from micebench.judges.base import Judge
-from micebench.report.submission.bundle import Bundle
-from micebench.report.submission.refusal import BundleError
-from micebench.report.text import LEGITIMATE, plural, visible
+from micebench.report.formatting import LEGITIMATE, plural, visible
 from micebench.sessions import Session
+from micebench.submission.bundle import Bundle
+from micebench.submission.errors import BundleError
 from micebench.verdicts import MeasureName, MetricName, Question, Status, instruction_asked
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from micebench.report.submission.refusal import BundleError
-from micebench.report.text import visible
+from micebench.report.formatting import visible
+from micebench.submission.errors import BundleError
 
 MIB = 1 << 20
 MAX_MEMBERS = 65_000

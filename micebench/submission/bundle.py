@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from micebench.report.submission import strict_json
-from micebench.report.submission.archive import TEXT_LIMITS, Archive, image_member
-from micebench.report.submission.form import (
+from micebench.store.manifest import Manifest
+from micebench.store.records import EditRecord, VerdictRecord
+from micebench.submission import strict_json
+from micebench.submission.archive import TEXT_LIMITS, Archive, image_member
+from micebench.submission.errors import BundleError
+from micebench.submission.sampling import commitment_of
+from micebench.submission.schema import (
     MAX_SESSIONS,
     EditLine,
     Member,
@@ -18,10 +22,6 @@ from micebench.report.submission.form import (
     VerdictLine,
     held,
 )
-from micebench.report.submission.refusal import BundleError
-from micebench.report.submission.sampling import commitment_of
-from micebench.store.manifest import Manifest
-from micebench.store.records import EditRecord, VerdictRecord
 
 FORMAT = 1
 MAX_REPEATS = 1000

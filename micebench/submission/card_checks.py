@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from micebench.cards import Card, CardFolders, EditorCard, JudgeCard, TaskCard, card_hash, find_cards, load_card
 from micebench.engine.job import judge_fields
-from micebench.engine.setup import JudgeSource, editor_source, judge_source
 from micebench.errors import CardError, nearest
-from micebench.report.submission.form import slug
-from micebench.report.submission.names import skeleton
-from micebench.report.text import plural, visible
+from micebench.registry.sources import JudgeSource, editor_source, judge_source
+from micebench.report.formatting import plural, visible
 from micebench.store.manifest import Manifest
+from micebench.submission.names import skeleton
+from micebench.submission.schema import slug
 
 COVERAGE = 0.99
 """Least share of edits made, and of verdicts with a value (or with a good reason for none)."""

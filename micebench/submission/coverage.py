@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from micebench.report.submission.claims import COVERAGE
-from micebench.report.submission.refusal import BundleError
-from micebench.report.text import LEGITIMATE, plural, visible
-from micebench.store.index import EditIndex, VerdictIndex
+from micebench.report.formatting import LEGITIMATE, plural, visible
+from micebench.store.run_index import EditIndex, VerdictIndex
+from micebench.submission.card_checks import COVERAGE
+from micebench.submission.errors import BundleError
 
 SESSION_COVERAGE = 0.95
 """Least share of sessions without a missing verdict. One session may always lack some."""

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from micebench.png import encode_png
-from micebench.report.submission.bundle import Bundle, read_bundle
-from micebench.report.submission.pictures import decoded, pixels_digest
-from micebench.report.submission.refusal import BundleError
-from micebench.report.submission.sampling import drawn
-from micebench.report.text import plural, visible
+from micebench.report.formatting import plural, visible
 from micebench.store.keys import sha256
 from micebench.store.records import EditRecord
+from micebench.submission.bundle import Bundle, read_bundle
+from micebench.submission.errors import BundleError
+from micebench.submission.png_checks import decoded, pixels_digest
+from micebench.submission.sampling import drawn
+from micebench.utils.png import encode_png
 
 COPIED = 0.9
 """Share of equal images from which on two submissions are one."""

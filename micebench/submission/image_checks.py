@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Set
 from typing import TypeVar
 
 from micebench.cards import TaskCard
-from micebench.report.submission.bundle import Bundle
-from micebench.report.submission.pictures import decoded, pixels_digest, size_of
-from micebench.report.submission.refusal import BundleError
-from micebench.report.submission.sampling import detection_probability, drawn
-from micebench.report.text import plural, visible
+from micebench.report.formatting import plural, visible
+from micebench.submission.bundle import Bundle
+from micebench.submission.errors import BundleError
+from micebench.submission.png_checks import decoded, pixels_digest, size_of
+from micebench.submission.sampling import detection_probability, drawn
 
 LEAST_DETECTION = 0.5
 """Least detection probability (see `sampling`) of a bundle's own sample."""

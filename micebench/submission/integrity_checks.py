@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from micebench.engine.summarize import summarize_run, verdict_table
-from micebench.report.submission.bundle import MAX_REPEATS, Bundle
-from micebench.report.submission.form import KEY_DIGITS
-from micebench.report.submission.refusal import BundleError
-from micebench.report.submission.sessions import run_line
-from micebench.report.text import plural, visible
+from micebench.engine.summary import summarize_run, verdict_table
+from micebench.report.formatting import plural, visible
 from micebench.sessions import Session
-from micebench.store.index import EditIndex, SessionIndex, VerdictIndex
 from micebench.store.journal import Journal
 from micebench.store.keys import EditCause, derive_seed
+from micebench.store.run_index import EditIndex, SessionIndex, VerdictIndex
+from micebench.submission.bundle import MAX_REPEATS, Bundle
+from micebench.submission.errors import BundleError
+from micebench.submission.schema import KEY_DIGITS
+from micebench.submission.session_checks import run_line
 
 if TYPE_CHECKING:
-    from micebench.metrics.table import VerdictTable
+    from micebench.metrics.verdict_table import VerdictTable
 
 
 @dataclass(frozen=True)

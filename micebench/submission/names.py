@@ -9,8 +9,8 @@ import re
 import unicodedata
 from pathlib import Path
 
-from micebench.report.submission.refusal import BundleError
-from micebench.report.text import visible
+from micebench.report.formatting import visible
+from micebench.submission.errors import BundleError
 
 _TOGETHER = {"CJK": "HAN", "HIRAGANA": "HAN", "KATAKANA": "HAN"}  # Japanese is written in all three
 _SCRIPTS = (

@@ -12,8 +12,8 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from micebench.png import bare_rgb
-from micebench.report.text import visible
+from micebench.report.formatting import visible
+from micebench.utils.png import bare_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -5,19 +5,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from micebench.cards import TaskCard
-from micebench.engine.images import source_png
 from micebench.engine.job import judge_fields
-from micebench.engine.judging import Judging
-from micebench.engine.run import Run
-from micebench.engine.setup import JudgeSource
-from micebench.report.submission.bundle import Bundle
-from micebench.report.submission.refusal import BundleError
-from micebench.report.submission.sessions import run_line
-from micebench.report.text import LEGITIMATE, plural, visible
+from micebench.engine.judge_stage import Judging
+from micebench.engine.run_reader import Run
+from micebench.execution.images import source_png
+from micebench.registry.sources import JudgeSource
+from micebench.report.formatting import LEGITIMATE, plural, visible
 from micebench.sessions import Session
 from micebench.store.journal import Journal
 from micebench.store.records import EditRecord, VerdictRecord
-from micebench.store.rundir import RunDir
+from micebench.store.run_dir import RunDir
+from micebench.submission.bundle import Bundle
+from micebench.submission.errors import BundleError
+from micebench.submission.session_checks import run_line
 from micebench.verdicts import Status
 
 ROUNDING = 1e-4

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from micebench.errors import hidden
-from micebench.report.submission import names
-from micebench.report.submission.refusal import BundleError
-from micebench.report.text import visible
+from micebench.report.formatting import visible
 from micebench.sessions import TRACKS
 from micebench.store.manifest import Manifest
+from micebench.submission import names
+from micebench.submission.errors import BundleError
 from micebench.verdicts import Status
 
 KEY_DIGITS = 16

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from micebench.engine.images import source_png
-from micebench.report.submission.bundle import bundle_line
-from micebench.report.submission.pictures import pixels_digest
-from micebench.report.submission.refusal import BundleError
-from micebench.report.text import plural, visible
+from micebench.execution.images import source_png
+from micebench.report.formatting import plural, visible
 from micebench.sessions import Session
 from micebench.store.keys import sha256
-from micebench.store.sessionlines import session_line
+from micebench.store.session_records import session_line
+from micebench.submission.bundle import bundle_line
+from micebench.submission.errors import BundleError
+from micebench.submission.png_checks import pixels_digest
 
 
 def run_line(session: Session, image: str) -> dict[str, Any]:

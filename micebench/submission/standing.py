@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from micebench.metrics.counts import missing
-from micebench.report.leaderboard.columns import ranked_by
-from micebench.report.text import number, plural
+from micebench.metrics.coverage import missing
+from micebench.report.formatting import number, plural
+from micebench.report.summary_columns import ranked_by
 
 if TYPE_CHECKING:
-    from micebench.metrics.table import VerdictTable
+    from micebench.metrics.verdict_table import VerdictTable
 
 
 @dataclass(frozen=True)

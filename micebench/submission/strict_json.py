@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from micebench.report.submission.refusal import BundleError
-from micebench.report.text import visible
+from micebench.report.formatting import visible
+from micebench.submission.errors import BundleError
 
 MAX_DEPTH = 32
 MAX_LINE_BYTES = 4 << 20

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from micebench.cards import CardFolders, judge_command
-from micebench.engine.run import Run, open_run
+from micebench.engine.run_reader import Run, open_run
 from micebench.errors import MicebenchError, RunError
-from micebench.report.headline import command
-from micebench.report.submission import claims
-from micebench.report.submission.archive import MAX_MEMBERS, TEXT_LIMITS, image_member
-from micebench.report.submission.bundle import FORMAT, bundle_line
-from micebench.report.submission.coverage import check_coverage, lacking
-from micebench.report.submission.form import KEY_DIGITS, About, held, plain_usage, slug
-from micebench.report.submission.pictures import decoded, pixels_digest
-from micebench.report.submission.refusal import BundleError
-from micebench.report.submission.rejudge import is_exact
-from micebench.report.submission.sampling import EDITED_SHARE, commitment, detection_probability, drawn
+from micebench.report.summary_header import command
 from micebench.store.journal import write_error
 from micebench.store.keys import sha256
-from micebench.store.sessionlines import row_hash
+from micebench.store.session_records import row_hash
+from micebench.submission import card_checks
+from micebench.submission.archive import MAX_MEMBERS, TEXT_LIMITS, image_member
+from micebench.submission.bundle import FORMAT, bundle_line
+from micebench.submission.coverage import check_coverage, lacking
+from micebench.submission.errors import BundleError
+from micebench.submission.png_checks import decoded, pixels_digest
+from micebench.submission.rejudge import is_exact
+from micebench.submission.sampling import EDITED_SHARE, commitment, detection_probability, drawn
+from micebench.submission.schema import KEY_DIGITS, About, held, plain_usage, slug
 
 KEPT_SESSIONS = 60
 """Sessions whose images a bundle with a sample keeps, unless told otherwise."""
@@ -120,9 +120,9 @@ def _admit(run: Run, name: str, cards: CardFolders) -> None:
         if manifest.judge is None:
             judge = manifest.task_card.get("judge") or "NAME"
             raise RunError(f"it has no verdicts; run `{judge_command(run.path, judge, cards=cards)}`")
-        task = claims.known_task(manifest, cards)
-        judge = claims.known_judge(manifest, task, cards)
-        claims.known_model(manifest, name, task, cards)
+        task = card_checks.known_task(manifest, cards)
+        judge = card_checks.known_judge(manifest, task, cards)
+        card_checks.known_model(manifest, name, task, cards)
         planned, there = manifest.n_sessions, len(run.edit_index().sessions)
         if there < planned:
             raise RunError(f"{there} of {planned} sessions; the same `micebench run` again finishes it")

@@ -9,24 +9,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 from micebench.cards import CardFolders, TaskCard
-from micebench.engine.setup import JudgeSource
 from micebench.errors import MicebenchError, UnavailableError, described
-from micebench.report.submission import chains, claims
-from micebench.report.submission.applicability import check_applicability
-from micebench.report.submission.bundle import Bundle, read_bundle
-from micebench.report.submission.copies import check_copies
-from micebench.report.submission.coverage import check_coverage, lacking
-from micebench.report.submission.form import slug
-from micebench.report.submission.images import check_images
-from micebench.report.submission.names import check_unlike_accepted
-from micebench.report.submission.refusal import BundleError
-from micebench.report.submission.rejudge import built, check_rejudged, is_exact, rejudge
-from micebench.report.submission.sampling import EDITED_SHARE, detection_probability, drawn
-from micebench.report.submission.sessions import check_sessions
-from micebench.report.submission.standing import Standing, standing
-from micebench.report.text import visible
-from micebench.scratch import temporary_folder
+from micebench.registry.sources import JudgeSource
+from micebench.report.formatting import visible
 from micebench.sessions import Session
+from micebench.submission import card_checks, integrity_checks
+from micebench.submission.applicability import check_applicability
+from micebench.submission.bundle import Bundle, read_bundle
+from micebench.submission.coverage import check_coverage, lacking
+from micebench.submission.duplicate_check import check_copies
+from micebench.submission.errors import BundleError
+from micebench.submission.image_checks import check_images
+from micebench.submission.names import check_unlike_accepted
+from micebench.submission.rejudge import built, check_rejudged, is_exact, rejudge
+from micebench.submission.sampling import EDITED_SHARE, detection_probability, drawn
+from micebench.submission.schema import slug
+from micebench.submission.session_checks import check_sessions
+from micebench.submission.standing import Standing, standing
+from micebench.utils.scratch import temporary_folder
 
 Outcome = Literal["passed", "skipped", "failed"]
 Mark = Literal["verified", "self-reported"]
@@ -160,11 +160,11 @@ class _Verifying:
             "cards": self._cards,
             "model": self._model,
             "sessions": self._sessions,
-            "units": lambda: chains.check_complete(self.bundle),
-            "seeds": lambda: chains.check_seeds(self.bundle),
-            "edit keys": lambda: chains.check_edit_keys(self.bundle, self.indexed),
-            "verdict keys": lambda: chains.check_verdict_keys(self.bundle, self.indexed),
-            "summary": lambda: chains.check_summary(self.bundle.summary, self.summary),
+            "units": lambda: integrity_checks.check_complete(self.bundle),
+            "seeds": lambda: integrity_checks.check_seeds(self.bundle),
+            "edit keys": lambda: integrity_checks.check_edit_keys(self.bundle, self.indexed),
+            "verdict keys": lambda: integrity_checks.check_verdict_keys(self.bundle, self.indexed),
+            "summary": lambda: integrity_checks.check_summary(self.bundle.summary, self.summary),
             "coverage": self._coverage,
             "images": lambda: check_images(self.bundle, self.task),
             "verdicts": self._verdicts,
@@ -198,11 +198,11 @@ class _Verifying:
 
     @cached_property
     def task(self) -> TaskCard:
-        return claims.known_task(self.bundle.manifest, self.cards)
+        return card_checks.known_task(self.bundle.manifest, self.cards)
 
     @cached_property
     def judge(self) -> JudgeSource:
-        return claims.known_judge(self.bundle.manifest, self.task, self.cards)
+        return card_checks.known_judge(self.bundle.manifest, self.task, self.cards)
 
     @cached_property
     def own(self) -> Sequence[Session]:
@@ -211,12 +211,12 @@ class _Verifying:
         return list(iter_sessions(load_task(self.task, data=self.data)))
 
     @cached_property
-    def indexed(self) -> chains.Indexed:
-        return chains.indexed(self.bundle, self.own, self.folder)
+    def indexed(self) -> integrity_checks.Indexed:
+        return integrity_checks.indexed(self.bundle, self.own, self.folder)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        return chains.recomputed(self.bundle, self.indexed)
+        return integrity_checks.recomputed(self.bundle, self.indexed)
 
     def _cards(self) -> str:
         return f"task {self.task.id!r} version {self.task.version} and judge {self.judge.id!r} as they ship"
@@ -225,11 +225,11 @@ class _Verifying:
         manifest, name = self.bundle.manifest, self.bundle.submission.name
         if self.results is not None:
             check_unlike_accepted(name, slug(name), Path(self.results))
-        claim = claims.known_model(manifest, name, self.task, self.cards)
+        claim = card_checks.known_model(manifest, name, self.task, self.cards)
         if claim == "other":
             raise _Skipped("no card of this name ships: which model made the images is the submitter's word")
         if claim == "unproved":
-            raise _Skipped(f"{visible(manifest.model, 80)!r} has no weights here: {claims.NOT_PROVED}")
+            raise _Skipped(f"{visible(manifest.model, 80)!r} has no weights here: {card_checks.NOT_PROVED}")
         return f"{visible(manifest.model, 80)!r} as it ships"
 
     def _sessions(self) -> str:
@@ -237,7 +237,7 @@ class _Verifying:
         return f"the {len(self.own):,} sessions of {self.task.id!r}, word by word and pixel by pixel"
 
     def _coverage(self) -> str:
-        self.standing = standing(self.summary, chains.table(self.indexed))
+        self.standing = standing(self.summary, integrity_checks.table(self.indexed))
         gaps = lacking(self.indexed.edits, self.indexed.verdicts)
         return check_coverage(self.summary, gaps, exact=is_exact(self.judge))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from micebench.errors import DataError, one_line, remedy
-from micebench.scratch import scratch_folder
 from micebench.sessions import Session, features, from_row, to_row
+from micebench.utils.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa

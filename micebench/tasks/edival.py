@@ -13,13 +13,13 @@ from typing import Any
 
 from micebench.cards import TaskCard
 from micebench.errors import DataError, one_line
-from micebench.json_lines import check_text
 from micebench.sessions import ImageFile, Session
 from micebench.tasks import rows
-from micebench.tasks.annotated import AnnotatedRow, build_turns
-from micebench.tasks.faults import mark
+from micebench.tasks.audit.checks import mark
+from micebench.tasks.bracketed_rows import AnnotatedRow, build_turns
 from micebench.tasks.images import find_image
-from micebench.textfile import opened
+from micebench.utils.json_lines import check_text
+from micebench.utils.text_files import opened
 
 FIELDS = {
     "instruction": "instructions",

@@ -26,9 +26,9 @@ from micebench.cards import TaskCard
 from micebench.errors import DataError, nearest
 from micebench.sessions import TRACKS, ImageFile, Rule, Session, Track, features, from_row
 from micebench.tasks import rows
-from micebench.tasks.annotated import AnnotatedRow, build_turns
+from micebench.tasks.audit.checks import mark
+from micebench.tasks.bracketed_rows import AnnotatedRow, build_turns
 from micebench.tasks.dataset import iter_sessions
-from micebench.tasks.faults import mark
 from micebench.tasks.images import find_image
 from micebench.tasks.parquet import parquet_rows
 

@@ -15,9 +15,9 @@ from micebench.cards import TaskCard
 from micebench.errors import CardError, DataError
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.tasks import rows
-from micebench.tasks.apart import turns_apart
 from micebench.tasks.images import find_image
 from micebench.tasks.parquet import embedded_image, open_parquet, parquet_rows
+from micebench.tasks.single_turn import turns_apart
 
 _COLUMNS = ("img_id", "turn_index", "source_img", "mask_img", "target_img", "instruction")
 _LOCAL = ("edit_sessions.json", "*/edit_sessions.json")

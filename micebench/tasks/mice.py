@@ -12,8 +12,8 @@ from typing import Any, Literal
 from micebench.cards import TaskCard
 from micebench.sessions import Rule, Session, Track
 from micebench.tasks import rows
-from micebench.tasks.annotated import AnnotatedRow, build_turns
-from micebench.tasks.faults import FIELDS, mark
+from micebench.tasks.audit.checks import FIELDS, mark
+from micebench.tasks.bracketed_rows import AnnotatedRow, build_turns
 from micebench.tasks.images import find_image
 
 HINGE = "With this rule active,"

@@ -13,8 +13,8 @@ from micebench.instructions import EDIT_TYPES, EditType
 from micebench.metrics.exposure import turn_id
 from micebench.mini.generate import Plan, Split, plans
 from micebench.mini.world import Scene
-from micebench.png import encode_png
 from micebench.sessions import ImageFile, Session, Track, Turn
+from micebench.utils.png import encode_png
 
 Start = Literal["source", "reference"]
 """Where a session begins: at its source image, or (every turn on its own) at the reference state before a turn."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from micebench.cards import TaskCard
 from micebench.errors import CardError, DataError
-from micebench.json_lines import JsonFault, parse_json
-from micebench.json_lines import json_lines as parsed_lines
-from micebench.textfile import read_text
+from micebench.utils.json_lines import JsonFault, parse_json
+from micebench.utils.json_lines import json_lines as parsed_lines
+from micebench.utils.text_files import read_text
 
 _MOST_BYTES = 512 << 20  # of a whole JSON document
 

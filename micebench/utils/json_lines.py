@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from micebench.errors import DataError, one_line
-from micebench.textfile import joined_surrogates, opened
+from micebench.utils.text_files import joined_surrogates, opened
 
 MAX_DEPTH = 64
 MAX_LINE_BYTES = 16 << 20

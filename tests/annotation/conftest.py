@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from micebench.engine.run import Run, open_run
+from micebench.engine.run_reader import Run, open_run
 from tests.report.runs import ordinary_plans, write_run
 
 

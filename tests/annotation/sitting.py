@@ -1,9 +1,9 @@
 """Shorthands for labelling without a browser."""
 
-from micebench.engine.people import Asked
-from micebench.engine.run import Run
-from micebench.report.review.desk import Desk, Seat
-from micebench.report.review.queue import Choice, make_queue
+from micebench.annotation.human_labels import Asked
+from micebench.annotation.labeling_session import Desk, Seat
+from micebench.annotation.queue import Choice, make_queue
+from micebench.engine.run_reader import Run
 
 
 def desk_for(run: Run, *, blind: bool = True, **choice) -> Desk:

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from micebench.annotation.agreement import agreement
+from micebench.annotation.calibration import calibrate
+from micebench.annotation.export import COLUMNS, export
+from micebench.annotation.gap_filling import filled
+from micebench.annotation.human_labels import NothingShared
 from micebench.cards import JudgeCard, TaskCard, load_card
-from micebench.engine.calibrate import calibrate
-from micebench.engine.people import NothingShared
-from micebench.engine.run import open_run
-from micebench.engine.setup import judge_source
+from micebench.engine.run_reader import open_run
 from micebench.errors import CardError, DataError, RunError
 from micebench.metrics.agreement import vote_kappa
-from micebench.report.review.agreement import agreement
-from micebench.report.review.export import COLUMNS, export
-from micebench.report.review.filling import filled
-from tests.report.review.sitting import answer, desk_for, press
+from micebench.registry.sources import judge_source
+from tests.annotation.sitting import answer, desk_for, press
 
 
 @pytest.fixture

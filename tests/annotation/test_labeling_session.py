@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from micebench.engine.people import labels_of, reviewers
-from micebench.engine.run import open_run
+from micebench.annotation.human_labels import labels_of, reviewers
+from micebench.engine.run_reader import open_run
 from micebench.errors import RunError
 from micebench.judges.human import identity, reviewer_name
 from micebench.store.keys import verdict_key
-from micebench.store.labels import label_path
-from tests.report.review.sitting import desk_for, press
+from micebench.store.label_journal import label_path
+from tests.annotation.sitting import desk_for, press
 from tests.report.runs import RTL, SCRIPT
 
 
@@ -131,10 +131,10 @@ def test_two_reviewers_at_once(labelled):
 WRITE = """
 import sys
 from pathlib import Path
-from micebench.engine.run import open_run
-from micebench.report.review.queue import Choice, make_queue
-from micebench.report.review.desk import Desk
-from tests.report.review.sitting import press
+from micebench.engine.run_reader import open_run
+from micebench.annotation.queue import Choice, make_queue
+from micebench.annotation.labeling_session import Desk
+from tests.annotation.sitting import press
 run = open_run(Path(sys.argv[1]))
 desk = Desk(run, make_queue(run, Choice()))
 seat = desk.sit_down("anna")
@@ -145,7 +145,7 @@ for number in range(8):
 
 def test_two_processes_of_one_reviewer_lose_nothing(labelled):
     running = [
-        subprocess.Popen([sys.executable, "-c", WRITE, str(labelled.path), key], cwd=Path(__file__).parents[3])
+        subprocess.Popen([sys.executable, "-c", WRITE, str(labelled.path), key], cwd=Path(__file__).parents[2])
         for key in "yn"
     ]
     assert [process.wait(120) for process in running] == [0, 0]

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from micebench.engine.people import labels_of
-from micebench.engine.run import open_run
-from micebench.store.labels import label_path
+from micebench.annotation.human_labels import labels_of
+from micebench.engine.run_reader import open_run
+from micebench.store.label_journal import label_path
+from tests.annotation.sitting import desk_for
+from tests.annotation.test_views_blind import REASONS
 from tests.browser import MARKS
-from tests.report.review.sitting import desk_for
-from tests.report.review.test_blind_means_blind import REASONS
-from tests.report.test_page_in_a_browser import contrast
+from tests.report.test_html_browser import contrast
 
 pytestmark = MARKS
 
@@ -60,7 +60,7 @@ class Served:
     def __init__(self, run, **options) -> None:
         import uvicorn
 
-        from micebench.report.review.page import make_app
+        from micebench.annotation.page import make_app
 
         self.run = run
         self.desk = desk_for(run, **options)

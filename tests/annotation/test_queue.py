@@ -4,13 +4,13 @@ import shutil
 
 import pytest
 
-from micebench.engine.run import open_run
+from micebench.annotation.queue import Choice, make_queue
+from micebench.engine.run_reader import open_run
 from micebench.errors import RunError
-from micebench.report.review.queue import Choice, make_queue
 from micebench.store.journal import Journal
 from micebench.store.keys import verdict_key
 from micebench.store.records import VerdictRecord
-from micebench.store.rundir import RunDir
+from micebench.store.run_dir import RunDir
 from micebench.verdicts import METRICS, Status
 
 

@@ -4,12 +4,12 @@ import html
 
 import pytest
 
-from micebench.engine.people import labels_of
-from micebench.engine.run import open_run
-from micebench.report.review.views import Views
+from micebench.annotation.human_labels import labels_of
+from micebench.annotation.views import Views
+from micebench.engine.run_reader import open_run
 from micebench.verdicts import METRICS
+from tests.annotation.sitting import desk_for, press
 from tests.report.page import parse
-from tests.report.review.sitting import desk_for, press
 from tests.report.runs import BREAKOUT, LONG
 
 REASONS = ("the circle is", "complies with turns", "an earlier change is lost", "are readable", "colour distance")

@@ -15,7 +15,7 @@ from safetensors import safe_open  # noqa: E402
 
 import micebench  # noqa: E402
 from micebench.cards import EditorCard, load_card  # noqa: E402
-from micebench.engine.images import decode_png  # noqa: E402
+from micebench.execution.images import decode_png  # noqa: E402
 from micebench.tasks.dataset import iter_sessions  # noqa: E402
 
 BASELINES = Path(__file__).parents[2] / "baselines"

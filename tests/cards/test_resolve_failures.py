@@ -8,9 +8,9 @@ import pytest
 
 from micebench.cards import EditorCard, JudgeCard, TaskCard, find_cards, load, made, resolve
 from micebench.engine.job import Options, make_job
-from micebench.engine.setup import EditorSource, JudgeSource, editor_source
 from micebench.errors import CardError
-from micebench.judges.probing import probe
+from micebench.judges.runtime.preflight import probe
+from micebench.registry.sources import EditorSource, JudgeSource, editor_source
 from micebench.tasks.load import load_task, load_task_card, open_sessions
 
 

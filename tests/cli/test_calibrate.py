@@ -9,13 +9,18 @@ import yaml
 from typer.testing import CliRunner
 
 from micebench import evaluate, judge, open_run
+from micebench.annotation.calibration import calibrate
 from micebench.cards import JudgeCard, load_card
 from micebench.cli import build_app
-from micebench.engine.calibrate import calibrate
 from micebench.errors import DataError, RunError
 
 METRICS = ["IF", "CC.object"]
-NOISY = {"domain": "mini", "judge": "micebench.judges.noisy:NoisyJudge", "metrics": METRICS, "description": ""}
+NOISY = {
+    "domain": "mini",
+    "judge": "micebench.judges.wrappers.noisy:NoisyJudge",
+    "metrics": METRICS,
+    "description": "",
+}
 EXACT = {"judge": "exact", "version": load_card(JudgeCard, "exact").version}
 MEMBERS = [EXACT, *({"judge": name, "version": 1} for name in ("noisy", "silent"))]
 
@@ -30,7 +35,7 @@ def cards(tmp_path_factory):
     ):
         card = {**NOISY, "id": name, "options": options}
         if name == "vote":
-            card["judge"] = "micebench.judges.ensemble:EnsembleJudge"
+            card["judge"] = "micebench.judges.wrappers.ensemble:EnsembleJudge"
         path = folder / "judges" / name / "judge.yaml"
         path.parent.mkdir(parents=True)
         path.write_text(yaml.safe_dump(card))

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from micebench.cli import build_app
 from micebench.engine.evaluate import evaluate
-from micebench.engine.run import open_run
-from micebench.store.rundir import RunDir
+from micebench.engine.run_reader import open_run
+from micebench.store.run_dir import RunDir
 
 SESSIONS = 40
 

@@ -12,11 +12,11 @@ import yaml
 from micebench.cards import JudgeCard
 from micebench.cli import main
 from micebench.engine.evaluate import evaluate
-from micebench.engine.run import open_run
+from micebench.engine.run_reader import open_run
 from micebench.errors import HopelessEndpoint
-from micebench.judges.streak import LEAST_QUESTIONS
+from micebench.judges.runtime.error_streak import LEAST_QUESTIONS
 from micebench.verdicts import Question, Status, Verdict
-from tests.judges.loopback import Vlm, complies, sends
+from tests.judges.fake_vlm_server import Vlm, complies, sends
 from tests.judges.photo_cards import judge_folder
 from tests.toy import Painter, toy_cards
 
@@ -156,7 +156,7 @@ def test_python_raises_where_the_command_stops(tmp_path: Path) -> None:
 def test_a_watch_does_not_blame_the_checkpoint_for_a_silent_judge(
     micebench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.engine.watched import Light, bench, checkpoint
+    from tests.monitor.watched_training import Light, bench, checkpoint
 
     cards, base, training = bench(tmp_path)
     checkpoint(training, "step-1", 0.75)

@@ -16,9 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from micebench.cli import build_app
-from micebench.engine.run import open_run
+from micebench.engine.run_reader import open_run
 from micebench.errors import MicebenchError
-from tests.report.review.sitting import answer, desk_for
+from tests.annotation.sitting import answer, desk_for
 from tests.report.runs import ordinary_plans, write_run
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from micebench.cli import main
-from micebench.engine.run import open_run
+from micebench.engine.run_reader import open_run
 from micebench.errors import RunError
 from tests.toy import toy_cards
 

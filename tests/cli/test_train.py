@@ -15,7 +15,7 @@ import yaml
 
 from micebench.cards import TaskCard, load_card
 from micebench.cli import main
-from tests.rl.tiny import tiny_editor, tiny_rl
+from tests.training.rl.tiny import tiny_editor, tiny_rl
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from micebench.cli import main
-from tests.engine.watched import bench, checkpoint
+from tests.monitor.watched_training import bench, checkpoint
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pytest
 
-from micebench.engine.gate import GateOptions
-from micebench.engine.run import Run
-from micebench.engine.several import GateResult, compare_all, gate
+from micebench.comparison.gate import GateOptions
+from micebench.comparison.multi_run import GateResult, compare_all, gate
+from micebench.engine.run_reader import Run
 from tests.report.runs import Plan, ordinary_plans, write_run
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from micebench.cards import check_fields
-from micebench.engine.gate import Decision, GateOptions, decide, worst
+from micebench.comparison.gate import Decision, GateOptions, decide, worst
 from micebench.errors import CardError
 
 OPTIONS = GateOptions(metric="overall@3")

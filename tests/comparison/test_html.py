@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from micebench.engine.gate import GateOptions
-from micebench.engine.several import compare_all, gate
-from micebench.report.comparison.html import render, write_page
-from micebench.report.comparison.lines import signed
-from micebench.report.text import label, visible
+from micebench.comparison.gate import GateOptions
+from micebench.comparison.html import render, write_page
+from micebench.comparison.lines import signed
+from micebench.comparison.multi_run import compare_all, gate
+from micebench.report.formatting import label, visible
 from tests.report.page import Node, parse
 from tests.report.runs import BREAKOUT, RTL, SCRIPT, STYLE
 

@@ -4,11 +4,11 @@ from itertools import pairwise
 
 import pytest
 
-from micebench.engine.gate import GateOptions
-from micebench.engine.several import compare_all, gate
-from micebench.report.comparison.html import write_page
+from micebench.comparison.gate import GateOptions
+from micebench.comparison.html import write_page
+from micebench.comparison.multi_run import compare_all, gate
 from tests.browser import MARKS
-from tests.report import test_page_in_a_browser as report
+from tests.report import test_html_browser as report
 
 pytestmark = MARKS
 open_page = report.open_page

@@ -4,11 +4,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from micebench.engine.gate import GateOptions
-from micebench.engine.several import compare_all, gate
-from micebench.report.comparison.flips import losses
-from micebench.report.comparison.job_summary import append_summary, job_summary, words
-from micebench.report.comparison.junit import junit, write_junit
+from micebench.comparison.flips import losses
+from micebench.comparison.gate import GateOptions
+from micebench.comparison.job_summary import append_summary, job_summary, words
+from micebench.comparison.junit import junit, write_junit
+from micebench.comparison.multi_run import compare_all, gate
 from tests.report.runs import BREAKOUT, CONTROL, HOSTILE
 
 

@@ -8,7 +8,7 @@ import yaml
 from typer.main import get_command
 
 from micebench.cli import build_app
-from tests.docs.test_examples_run import ROOT, blocks
+from tests.docs.test_examples import ROOT, blocks
 
 PAGE = "docs/gate.md"
 OF_RUN = {"--limit", "--seed"}

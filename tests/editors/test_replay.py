@@ -13,7 +13,7 @@ from micebench.editors.base import Edited, EditRequest
 from micebench.editors.replay import Replay, replay_card
 from micebench.engine.evaluate import evaluate
 from micebench.errors import CardError, RunError
-from tests.editors.loopback import as_bytes
+from tests.editors.fake_image_server import as_bytes
 from tests.toy import Meter, toy_cards
 
 

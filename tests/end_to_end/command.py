@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.dryrun.stand_ins import JUDGE, MODEL
+from tests.end_to_end.stand_ins import JUDGE, MODEL
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOMS = ("edits", "verdicts")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
-from tests.judges.loopback import Act, Vlm, completes, sends
+from tests.judges.fake_vlm_server import Act, Vlm, completes, sends
 
 BUSY, DECLINED, RAMBLED = 40, 40, 60
 """One of so many requests is turned away once, one declined, and one answered in no agreed form."""

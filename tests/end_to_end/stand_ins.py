@@ -17,7 +17,7 @@ import yaml
 from PIL import Image
 
 from tests.editors.tiny_pipelines import OPTIONS, save_tiny
-from tests.judges.components import tiny_models
+from tests.judges.models import tiny_models
 from tests.judges.photographs import photographs
 
 JUDGES = Path(__file__).resolve().parents[2] / "judges"

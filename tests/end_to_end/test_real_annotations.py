@@ -18,9 +18,9 @@ pytest.importorskip("skimage")
 
 from PIL import Image
 
-from tests.dryrun.command import finish, journal, kill, line, lines
-from tests.dryrun.opinions import Opinions, marks
-from tests.dryrun.stand_ins import rows, with_models, with_photographs
+from tests.end_to_end.command import finish, journal, kill, line, lines
+from tests.end_to_end.scripted_verdicts import Opinions, marks
+from tests.end_to_end.stand_ins import rows, with_models, with_photographs
 
 METRICS = {"IF", "CC.object", "CC.background", "GA"}
 RULE = "From now on, every edit must use red color on the object that is edited, and nowhere else. "

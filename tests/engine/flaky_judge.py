@@ -8,7 +8,7 @@ import yaml
 
 from micebench.engine.evaluate import evaluate
 from micebench.engine.golden import freeze
-from micebench.engine.run import Run
+from micebench.engine.run_reader import Run
 from micebench.errors import EndpointError
 from micebench.verdicts import Question, Status, Verdict
 from tests.toy import Meter, toy_cards
@@ -66,7 +66,7 @@ def cards(folder: Path, *, concurrent: bool = False, limit: float = 0.01, golden
     """The toy cards with `Fickle` as the judge, and golden items made by itself from a run of its own."""
     toy_cards(folder, concurrent=concurrent)
     path = folder / "judges/meter/judge.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"judge": "tests.engine.fickle:Fickle"}))
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"judge": "tests.engine.flaky_judge:Fickle"}))
     if golden:
         calm()
         made = run(folder, folder / "golden-run", seed=7)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from micebench.editors.base import EditRequest
 from micebench.engine.evaluate import evaluate
-from micebench.engine.run import Run, open_run
+from micebench.engine.run_reader import Run, open_run
 from micebench.errors import RunError
 from micebench.store.journal import Journal
 from micebench.verdicts import Question, Verdict

@@ -13,14 +13,14 @@ from micebench.engine.evaluate import judge
 from micebench.engine.golden import freeze, golden_of, load_golden
 from micebench.engine.job import Options, make_job
 from micebench.engine.plan import make_plan
-from micebench.engine.run import open_run
-from micebench.engine.setup import judge_source
+from micebench.engine.run_reader import open_run
 from micebench.errors import CardError, RunError
+from micebench.registry.sources import judge_source
 from micebench.report.drift import drift_line
 from micebench.report.html import render
 from micebench.report.terminal import print_run
-from micebench.store.rundir import RunDir
-from tests.engine.fickle import MOOD, calm, cards, run
+from micebench.store.run_dir import RunDir
+from tests.engine.flaky_judge import MOOD, calm, cards, run
 
 ITEMS = 2 * 3 * 3  # sessions, turns, metrics
 VERDICTS = 17 * 3  # five sessions of three turns and one of two

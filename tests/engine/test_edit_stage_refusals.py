@@ -17,8 +17,8 @@ from micebench.editors.base import Edited, EditRequest
 from micebench.engine.evaluate import evaluate
 from micebench.engine.job import Options, make_job
 from micebench.engine.plan import make_plan
-from micebench.engine.run import Run, open_run
-from tests.editors.loopback import Call, Reply, b64, serving
+from micebench.engine.run_reader import Run, open_run
+from tests.editors.fake_image_server import Call, Reply, b64, serving
 from tests.toy import Meter, Painter, toy_cards
 
 USAGE = {"cost_usd": 0.25, "latency_s": 2.0, "attempts": 1, "kind": "toy", "exact": True}
@@ -196,7 +196,7 @@ def photo_cards(folder: Path, url: str) -> Path:
     remote.parent.mkdir()
     remote.write_text(
         "{id: remote, description: x, domain: photo, batch: 4, "
-        "editor: 'micebench.editors.openai_images:OpenAIImagesEditor', options: {model: m, "
+        "editor: 'micebench.editors.remote.openai_images:OpenAIImagesEditor', options: {model: m, "
         f"base_url: '{url}/v1', concurrency: 4, prices: {{image: 0.04}}, "
         "patience: {attempts: 2, first_wait_s: 0.01}}}"
     )

@@ -10,7 +10,7 @@ from PIL import Image
 
 from micebench.editors.base import EditRequest
 from micebench.engine.evaluate import evaluate, judge
-from micebench.engine.run import Run, open_run
+from micebench.engine.run_reader import Run, open_run
 from micebench.errors import RunError
 from micebench.verdicts import Question, Status, Verdict
 from tests.toy import Meter, Painter, toy_cards
@@ -196,11 +196,7 @@ def test_another_judge_is_added_by_the_judge_verb_only(tmp_path: Path, cards: li
         evaluate("toy", "painter", out=tmp_path / "run", judge=meter, cards=cards)
     judged = judge(tmp_path / "run", meter, cards=cards)
     assert meter.asked == EDITS * 3
-    assert (
-        judged.summary()["judge"]
-        == judged.manifest.judge
-        == "tests.engine.test_only_what_is_missing_is_done.CountingJudge"
-    )
+    assert judged.summary()["judge"] == judged.manifest.judge == "tests.engine.test_evaluate_resume.CountingJudge"
     back = evaluate("toy", "painter", out=tmp_path / "run", cards=cards)
     assert derived(back) == before
     assert json.loads(before[1])["judge"] == "meter"
@@ -231,7 +227,7 @@ def test_verdicts_without_a_value_are_asked_again_on_request_only(tmp_path: Path
 
 def test_the_images_in_a_run_are_what_the_editor_made(tmp_path: Path, cards: list[Path]) -> None:
     run = evaluate("toy", "painter", out=tmp_path / "run", cards=cards)
-    from micebench.engine.images import decode_png
+    from micebench.execution.images import decode_png
 
     edits = [edit for edit in run.edits() if edit.session == "s000"]
     source = np.asarray(next(run.sessions()).image.open())

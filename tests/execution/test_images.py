@@ -7,10 +7,10 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from micebench.engine.images import decode_png, source_png, to_png
 from micebench.errors import DataError, EditorError
-from micebench.png import encode_png
+from micebench.execution.images import decode_png, source_png, to_png
 from micebench.sessions import ImageFile
+from micebench.utils.png import encode_png
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
 SIZE = (6, 4)

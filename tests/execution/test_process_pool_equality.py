@@ -6,7 +6,7 @@ import pytest
 
 from micebench.cards import EditorCard, TaskCard, load_card
 from micebench.engine.evaluate import evaluate
-from micebench.engine.run import Run
+from micebench.engine.run_reader import Run
 from micebench.errors import CardError, EditorError
 from tests.toy import Painter, toy_cards
 
@@ -41,7 +41,7 @@ def test_repeats_are_rows_of_their_own(tmp_path: Path) -> None:
 def test_the_table_holds_what_the_verdicts_say(tmp_path: Path) -> None:
     cards = [toy_cards(tmp_path / "cards", editor={"fail": ["s002/2"]})]
     run = evaluate("toy", "painter", out=tmp_path / "run", cards=cards)
-    from micebench.metrics.table import STATUS_CODES
+    from micebench.metrics.verdict_table import STATUS_CODES
 
     table = run.table()
     assert table.turns.tolist() == [3, 3, 3, 3, 2, 3]

@@ -10,8 +10,8 @@ from PIL import Image
 
 from micebench.editors.base import EditRequest
 from micebench.engine.evaluate import evaluate
-from micebench.engine.images import decode_png
-from micebench.engine.run import Run
+from micebench.engine.run_reader import Run
+from micebench.execution.images import decode_png
 from tests.toy import SECRET, Meter, Painter, toy_cards
 
 

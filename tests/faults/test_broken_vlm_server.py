@@ -10,9 +10,9 @@ import pytest
 
 from micebench.engine.evaluate import evaluate, judge
 from micebench.errors import CardError
-from micebench.judges.photo import PhotoJudge
+from micebench.judges.protocols.protocol_judge import PhotoJudge
 from micebench.verdicts import Status, Verdict
-from tests.judges.loopback import Act, Vlm, completes, complies, cuts, dribbles, hangs, said, sends
+from tests.judges.fake_vlm_server import Act, Vlm, completes, complies, cuts, dribbles, hangs, said, sends
 from tests.judges.photo_cards import QUICK, judge_card, judge_folder, questions
 from tests.toy import Painter, toy_cards
 
@@ -125,11 +125,11 @@ def test_one_unreadable_vote_spoils_the_mean(tmp_path: Path) -> None:
 
 def asked(folder: Path, mode: str, decide: Callable[[int, dict[str, Any]], Act], votes: int = 1) -> Verdict:
     """The verdict of a check that asks one question and takes the answer for its value."""
-    from micebench.judges.asker import Asker, AskingRules
-    from micebench.judges.asking import Check, answer
-    from micebench.judges.components.base import Components
-    from micebench.judges.components.vlm_openai import OpenAIOptions, OpenAIVlm
-    from micebench.judges.prompts import Prompts
+    from micebench.judges.models.base import Components
+    from micebench.judges.models.vlm_openai import OpenAIOptions, OpenAIVlm
+    from micebench.judges.runtime.scheduler import Check, answer
+    from micebench.judges.vlm.prompts import Prompts
+    from micebench.judges.vlm.questions import Asker, AskingRules
 
     with Vlm(decide).running() as server:
         card = judge_card(folder, server.url, vlm={"temperature": 0.6})

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from micebench.engine.evaluate import evaluate
-from micebench.engine.run import Run
+from micebench.engine.run_reader import Run
 from micebench.verdicts import Question, Status, Verdict
 from tests.toy import Meter, Painter, toy_cards
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from micebench.engine.evaluate import evaluate, judge
-from micebench.engine.run import open_run
+from micebench.engine.run_reader import open_run
 from micebench.errors import CardError, RunError
 from tests.toy import toy_cards
 

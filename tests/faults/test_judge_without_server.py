@@ -9,10 +9,10 @@ import yaml
 
 from micebench.cards import JudgeCard, load_card
 from micebench.engine.evaluate import evaluate, judge
-from micebench.engine.run import open_run
+from micebench.engine.run_reader import open_run
 from micebench.errors import CardError
-from micebench.judges.probing import probe
-from tests.judges.loopback import Act, Vlm, completes, sends
+from micebench.judges.runtime.preflight import probe
+from tests.judges.fake_vlm_server import Act, Vlm, completes, sends
 from tests.judges.photo_cards import judge_folder
 from tests.toy import Painter, toy_cards
 
@@ -127,9 +127,9 @@ def test_judges_made_of_others_look_for_their_servers(tmp_path: Path) -> None:
     judge_folder(cards, url, name="too", vlm={"patience": AT_ONCE})
     members = [{"judge": name, "version": 1} for name in ("asking", "too")]
     made = {
-        "ensemble": ("micebench.judges.ensemble:EnsembleJudge", {"members": members}),
-        "noisy": ("micebench.judges.noisy:NoisyJudge", members[1]),
-        "scoring": ("micebench.judges.scoring:ScoringJudge", {"vlm": {"kind": "openai", "model": "m", "url": url,
+        "ensemble": ("micebench.judges.wrappers.ensemble:EnsembleJudge", {"members": members}),
+        "noisy": ("micebench.judges.wrappers.noisy:NoisyJudge", members[1]),
+        "scoring": ("micebench.judges.protocols.score_judge:ScoringJudge", {"vlm": {"kind": "openai", "model": "m", "url": url,
                                                                       "patience": AT_ONCE}}),
     }  # fmt: skip
     for name, (kind, options) in made.items():

@@ -30,7 +30,7 @@ def command(folder: str, name: str) -> None:
 def processes() -> ForkServerContext:
     """New processes that have everything imported already, so that 36 of them are cheap."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.test_kill_at_any_moment", "micebench.metrics.summary", "datasets"])
+    context.set_forkserver_preload(["tests.faults.test_kill", "micebench.metrics.summary", "datasets"])
     return context
 
 

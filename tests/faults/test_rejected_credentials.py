@@ -12,10 +12,10 @@ from PIL import Image
 
 from micebench.editors.base import Edited, EditRequest
 from micebench.engine.evaluate import evaluate, judge
-from micebench.engine.run import Run, open_run
+from micebench.engine.run_reader import Run, open_run
 from micebench.errors import EndpointError
-from tests.editors.loopback import Call, Reply, b64, serving
-from tests.judges.loopback import Act, Vlm, complies, sends
+from tests.editors.fake_image_server import Call, Reply, b64, serving
+from tests.judges.fake_vlm_server import Act, Vlm, complies, sends
 from tests.judges.photo_cards import judge_folder
 from tests.toy import Painter, toy_cards
 
@@ -51,7 +51,7 @@ def remote(folder: Path, url: str, **options: Any) -> Path:
         "description": "far away",
         "domain": "mini",
         "batch": 4,
-        "editor": "micebench.editors.openai_images:OpenAIImagesEditor",
+        "editor": "micebench.editors.remote.openai_images:OpenAIImagesEditor",
         "options": {"model": "m-1", "base_url": f"{url}/v1", "concurrency": 2} | options,
     }
     (place / "editor.yaml").write_text(yaml.safe_dump(card))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from micebench.judges.components.vlm_probe import QUESTION
+from micebench.judges.models.vlm_probe import QUESTION
 
 Act = Callable[[BaseHTTPRequestHandler], None]
 

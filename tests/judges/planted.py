@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from micebench.judges.components.base import (
+from micebench.judges.models.base import (
     Ask,
     Box,
     Components,

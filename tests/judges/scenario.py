@@ -9,7 +9,7 @@ from PIL import Image
 
 from micebench.cards import JudgeCard, load_card
 from micebench.instructions import ParsedEdit
-from micebench.judges.exact import ExactJudge
+from micebench.judges.exact.judge import ExactJudge
 from micebench.mini.edits import apply_edit
 from micebench.mini.generate import format_edit
 from micebench.mini.language import name_after

@@ -18,10 +18,10 @@ import pytest
 from typer.testing import CliRunner
 
 from micebench.cli import build_app
-from micebench.engine.run import Run, open_run
-from micebench.judges.components.base import Failure
+from micebench.engine.run_reader import Run, open_run
+from micebench.judges.models.base import Failure
 from micebench.report.gallery import cards
-from micebench.report.picking import outcomes
+from micebench.report.session_sampling import outcomes
 from micebench.verdicts import Status
 from tests.judges.edival_folder import EDITS, WRITING, write_images, write_release
 from tests.judges.planted import Planted
@@ -54,8 +54,8 @@ def micebench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
     def call(*words: str, planted: Planted | None = None) -> str:
         models = (planted or Planted(WRITING)).components
-        monkeypatch.setattr("micebench.judges.photo.build", lambda card, said: models)
-        monkeypatch.setattr("micebench.judges.photo.probe_vlm", lambda card, vlm: None)
+        monkeypatch.setattr("micebench.judges.protocols.protocol_judge.build", lambda card, said: models)
+        monkeypatch.setattr("micebench.judges.protocols.protocol_judge.probe_vlm", lambda card, vlm: None)
         result = CliRunner().invoke(build_app(), [str(word) for word in words], env={"COLUMNS": "100"})
         assert result.exit_code in (0, 3), result.output
         return result.stdout

@@ -15,7 +15,7 @@ import pytest
 
 from micebench.cards import JudgeCard, load_card
 from micebench.instructions import EDIT_TYPES
-from micebench.judges.components.base import (
+from micebench.judges.models.base import (
     Ask,
     Box,
     Components,
@@ -26,10 +26,10 @@ from micebench.judges.components.base import (
     Reply,
     TextLine,
 )
-from micebench.judges.photo import PhotoJudge
+from micebench.judges.protocols.protocol_judge import PhotoJudge
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.verdicts import Question, Status, Verdict
-from tests.judges.following.world import Plain, which
+from tests.judges.protocols.following.world import Plain, which
 
 JUDGES = ("edival", "mice", "micebench")
 FILE = Path(__file__).parent / "golden" / "items.jsonl"

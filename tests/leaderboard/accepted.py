@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from micebench.engine.run import Run
-from micebench.report.submission import submit
+from micebench.engine.run_reader import Run
+from micebench.submission import submit
 
 CHECKS = [
     {"check": "hashes", "outcome": "passed", "detail": "every file is what submission.json says"},

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from micebench.engine.evaluate import evaluate
-from micebench.engine.run import Run
-from micebench.report.leaderboard.results import read_results
-from micebench.report.leaderboard.site import build_site
+from micebench.engine.run_reader import Run
+from micebench.leaderboard.results import read_results
+from micebench.leaderboard.site import build_site
 from tests.leaderboard.accepted import accept
 
 TASK = "small"

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from micebench.leaderboard.bundle_reader import read_evidence
+from micebench.leaderboard.literature_results import ReportedRow
+from micebench.leaderboard.pages import index_page, script, stylesheet
+from micebench.leaderboard.ranking import Entry, boards
+from micebench.leaderboard.results import Accepted
 from micebench.metrics.ranks import PseudoValues
-from micebench.report.leaderboard.boards import Entry, boards
-from micebench.report.leaderboard.evidence import read_evidence
-from micebench.report.leaderboard.pages import index_page, script, stylesheet
-from micebench.report.leaderboard.reported import ReportedRow
-from micebench.report.leaderboard.results import Accepted
 
 SESSIONS = 240
 

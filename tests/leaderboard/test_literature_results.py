@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from micebench.cards import TaskCard, load_card
-from micebench.report.leaderboard.results import read_results
-from micebench.report.text import LABELS
+from micebench.leaderboard.results import read_results
+from micebench.report.formatting import LABELS
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 

@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 
 from micebench.cli import build_app
 from micebench.errors import DataError
-from micebench.report.leaderboard.markdown import markdown, write_into, written
-from micebench.report.leaderboard.results import read_results
-from micebench.report.leaderboard.site import ranked
+from micebench.leaderboard.markdown import markdown, write_into, written
+from micebench.leaderboard.results import read_results
+from micebench.leaderboard.site import ranked
 from tests.leaderboard.conftest import TASK
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from micebench.errors import CardError, MicebenchError
-from micebench.report.leaderboard.markdown import markdown, written
-from micebench.report.leaderboard.reported import web_address
-from micebench.report.leaderboard.results import read_results
-from micebench.report.leaderboard.site import build_site, ranked
+from micebench.leaderboard.literature_results import web_address
+from micebench.leaderboard.markdown import markdown, written
+from micebench.leaderboard.results import read_results
+from micebench.leaderboard.site import build_site, ranked
 from tests.leaderboard.accepted import change
 from tests.leaderboard.conftest import TASK
 from tests.report.page import parse

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from micebench.cli import build_app
 from micebench.errors import DataError, EndpointError, MicebenchError
-from micebench.report.leaderboard.push import push
-from micebench.report.leaderboard.results import read_results
-from micebench.report.leaderboard.site import LISTING, build_site, listing
+from micebench.leaderboard.push import push
+from micebench.leaderboard.results import read_results
+from micebench.leaderboard.site import LISTING, build_site, listing
 from tests.leaderboard.conftest import TASK
 from tests.leaderboard.hub import Hub, serve
 
@@ -113,7 +113,7 @@ def test_files_beside_the_site_stay_here(hub: Hub, site: Path, tmp_path: Path):
 def test_the_verb_prints_the_address(hub: Hub, site: Path, monkeypatch: pytest.MonkeyPatch):
     asked: list[dict[str, object]] = []
     monkeypatch.setattr(
-        "micebench.report.leaderboard.push.push", lambda *names, **how: asked.append(how) or f"at {names[1]}"
+        "micebench.leaderboard.push.push", lambda *names, **how: asked.append(how) or f"at {names[1]}"
     )
     found = CliRunner().invoke(build_app(), ["leaderboard", "push", str(site), "--repo", "a/b", "--type", "dataset"])
     assert found.output == "at a/b\n"

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from micebench.errors import DataError
+from micebench.leaderboard.bundle_reader import _SubmittedRun, read_evidence
+from micebench.leaderboard.markdown import markdown
+from micebench.leaderboard.results import read_results
+from micebench.leaderboard.site import build_site, ranked
 from micebench.metrics.summary import summarize
-from micebench.report.leaderboard.evidence import _SubmittedRun, read_evidence
-from micebench.report.leaderboard.markdown import markdown
-from micebench.report.leaderboard.results import read_results
-from micebench.report.leaderboard.site import build_site, ranked
-from micebench.report.submission import read_bundle
-from micebench.report.text import number
+from micebench.report.formatting import number
+from micebench.submission import read_bundle
 from tests.leaderboard.accepted import change, copy, write
 from tests.leaderboard.conftest import TASK
-from tests.leaderboard.test_the_site_says_what_the_results_say import page, rows
+from tests.leaderboard.test_site import page, rows
 from tests.submission.forge import Forgery
 
 

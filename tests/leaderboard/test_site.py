@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from micebench.errors import DataError, MicebenchError
-from micebench.report.leaderboard.boards import Entry, boards, rank_words
-from micebench.report.leaderboard.evidence import read_evidence
-from micebench.report.leaderboard.results import read_results
-from micebench.report.leaderboard.site import LISTING, build_site, listing, ranked
-from micebench.report.text import interval, number
+from micebench.leaderboard.bundle_reader import read_evidence
+from micebench.leaderboard.ranking import Entry, boards, rank_words
+from micebench.leaderboard.results import read_results
+from micebench.leaderboard.site import LISTING, build_site, listing, ranked
+from micebench.report.formatting import interval, number
 from tests.leaderboard.accepted import accept, change, copy
 from tests.leaderboard.conftest import MODELS, TASK
 from tests.report.page import Node, parse
@@ -168,7 +168,7 @@ def test_a_build_that_was_cut_off_is_built_again(results, tmp_path, monkeypatch,
     out = tmp_path / "site"
     (out / ".git").mkdir(parents=True)
     with monkeypatch.context() as patch:
-        patch.setattr("micebench.report.leaderboard.site.stylesheet", lambda: 1 / 0)
+        patch.setattr("micebench.leaderboard.site.stylesheet", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             build_site(read_results(results), out)
     assert (out / TASK / "clumsy.html").is_file()

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from micebench.report.leaderboard.results import read_results
+from micebench.leaderboard.results import read_results
 from tests.browser import MARKS
 from tests.leaderboard.conftest import TASK
 from tests.leaderboard.many import write_many
-from tests.report.test_page_in_a_browser import contrast
+from tests.report.test_html_browser import contrast
 
 MANY = 500
 BOARD = f"#board-{TASK}-exact"

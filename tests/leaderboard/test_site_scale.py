@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from micebench.report.leaderboard.results import read_results
+from micebench.leaderboard.results import read_results
 from tests.leaderboard.many import write_many
 from tests.report.page import parse
 

@@ -20,7 +20,7 @@ NAMES = (
 
 
 def rows_of(table):
-    from micebench.metrics.table import STATUS_CODES
+    from micebench.metrics.verdict_table import STATUS_CODES
 
     rows = []
     for r in range(len(table.sessions)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from micebench.metrics.table import MISSING, OK, STATUS_CODES, VerdictTable
+from micebench.metrics.verdict_table import MISSING, OK, STATUS_CODES, VerdictTable
 from micebench.verdicts import METRICS
 
 KINDS = ("", "subject_add", "color_alter", "text_change")

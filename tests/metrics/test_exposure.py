@@ -7,7 +7,7 @@ import pytest
 
 from micebench.metrics import Resampling
 from micebench.metrics.exposure import exposure_gap, turn_id
-from micebench.metrics.table import MISSING, OK, STATUS_CODES, VerdictTable
+from micebench.metrics.verdict_table import MISSING, OK, STATUS_CODES, VerdictTable
 from tests.metrics.random_tables import plain_table
 
 HOW = Resampling(resamples=400)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from micebench.metrics import Resampling, summarize
-from micebench.metrics.columns import Columns
+from micebench.metrics.aggregation import Columns
 from micebench.metrics.intervals import Target, bca
 from tests.metrics.random_tables import plain_table
 

@@ -5,7 +5,7 @@ import pytest
 
 from micebench.metrics.holm import adjust, all_cells, holm
 from tests.metrics.random_tables import random_table
-from tests.metrics.test_comparison_is_paired_by_session import compared
+from tests.metrics.test_paired import compared
 
 
 def test_by_hand():

@@ -83,7 +83,7 @@ def test_a_judge_of_few_metrics():
 
 def test_turns_beyond_one_chunk_of_sessions(monkeypatch):
     """Long runs are summed piece by piece; the pieces must add up."""
-    monkeypatch.setattr("micebench.metrics.columns.CHUNK_SESSIONS", 3)
+    monkeypatch.setattr("micebench.metrics.aggregation.CHUNK_SESSIONS", 3)
     check(random_table(5, sessions=25, repeats=2), "edival")
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from micebench.engine.checkpoints import find_checkpoints, hold, unfinished
-from micebench.engine.watch import watch
-from micebench.engine.watchlog import read_log
-from tests.engine.watched import age, bench, checkpoint, options, tensors
+from micebench.monitor.checkpoints import find_checkpoints, hold, unfinished
+from micebench.monitor.watch_log import read_log
+from micebench.monitor.watcher import watch
+from tests.monitor.watched_training import age, bench, checkpoint, options, tensors
 
 
 def write(path: Path, text: str = "{}") -> None:

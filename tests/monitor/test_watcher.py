@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from micebench.comparison.gate import GateOptions
 from micebench.engine.evaluate import evaluate
-from micebench.engine.gate import GateOptions
 from micebench.engine.golden import freeze
-from micebench.engine.run import open_run
-from micebench.engine.watch import watch
-from micebench.engine.watchlog import Entry, WatchLog, failures_in_a_row, read_log
+from micebench.engine.run_reader import open_run
 from micebench.errors import CardError, EndpointError, RunError
-from tests.engine.watched import COUNT, Light, Shades, age, bench, checkpoint, options
+from micebench.monitor.watch_log import Entry, WatchLog, failures_in_a_row, read_log
+from micebench.monitor.watcher import watch
+from tests.monitor.watched_training import COUNT, Light, Shades, age, bench, checkpoint, options
 
 Bench = tuple[Path, Path, Path]
 

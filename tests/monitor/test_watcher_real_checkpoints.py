@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from micebench.cards import EditorCard
+from micebench.comparison.gate import GateOptions
 from micebench.engine.evaluate import evaluate
-from micebench.engine.gate import GateOptions
-from micebench.engine.run import open_run
-from micebench.engine.watch import WatchOptions, watch
-from micebench.engine.watchlog import read_log
+from micebench.engine.run_reader import open_run
 from micebench.errors import RunError
-from micebench.rl.lora import LoraOptions
-from micebench.rl.policy import Policy
-from tests.engine.watched import age, bench, tensors
-from tests.rl.tiny import tiny_editor
+from micebench.monitor.watch_log import read_log
+from micebench.monitor.watcher import WatchOptions, watch
+from micebench.training.rl.policies.diffusion import Policy
+from micebench.training.rl.policies.lora import LoraOptions
+from tests.monitor.watched_training import age, bench, tensors
+from tests.training.rl.tiny import tiny_editor
 
 GATE = GateOptions(metric="content_consistency@3", coverage=0.0)
 

@@ -13,8 +13,8 @@ from PIL import Image
 from micebench.cards import EditorCard, JudgeCard
 from micebench.editors.base import EditRequest
 from micebench.engine.evaluate import evaluate
-from micebench.engine.watch import WatchOptions
 from micebench.errors import EndpointError
+from micebench.monitor.watcher import WatchOptions
 from micebench.verdicts import Question, Verdict
 from tests.toy import toy_cards
 
@@ -79,8 +79,8 @@ def bench(folder: Path) -> tuple[Path, Path, Path]:
     Light.mood, Shades.interrupt_after, Shades.on_edit = "calm", None, None
     cards = toy_cards(folder / "cards", task={"count": COUNT}, editor={"good": 0.75})
     for place, changes in (
-        ("judges/meter/judge.yaml", {"judge": "tests.engine.watched:Light"}),
-        ("baselines/painter/editor.yaml", {"editor": "tests.engine.watched:Shades"}),
+        ("judges/meter/judge.yaml", {"judge": "tests.monitor.watched_training:Light"}),
+        ("baselines/painter/editor.yaml", {"editor": "tests.monitor.watched_training:Shades"}),
     ):
         path = cards / place
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
@@ -97,7 +97,7 @@ def checkpoint(training: Path, name: str, good: float, **options) -> Path:
         "id": "some",
         "description": "x",
         "domain": "mini",
-        "editor": "tests.engine.watched:Shades",
+        "editor": "tests.monitor.watched_training:Shades",
         "options": {"good": good, **options},
         "batch": 4,
     }

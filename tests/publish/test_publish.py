@@ -13,16 +13,16 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from micebench.cli import build_app
-from micebench.engine.compare import compare
+from micebench.comparison.paired_runs import compare
 from micebench.engine.evaluate import evaluate, judge
-from micebench.engine.run import open_run
+from micebench.engine.run_reader import open_run
 from micebench.errors import CardError, DataError, MicebenchError, RunError
 from micebench.metrics import METRIC_NAMES
-from micebench.report.curve import read_curve
-from micebench.report.headline import command
-from micebench.report.picking import Outcome
-from micebench.report.publish import publish
-from micebench.report.sheet import BAD, GOOD, WORN, choose
+from micebench.publish.publish import publish
+from micebench.report.contact_sheet import BAD, GOOD, WORN, choose
+from micebench.report.session_sampling import Outcome
+from micebench.report.summary_header import command
+from micebench.report.training_curve import read_curve
 
 PLAIN = {"split": "test", "turns": 3, "counts": {"plain": 10}, "seed": 0}
 TASKS = {
@@ -254,7 +254,7 @@ def judged_by_another(made: Path, folder: Path) -> list[Path]:
     card = folder / "cards/judges/lenient/judge.yaml"
     card.parent.mkdir(parents=True)
     fields = {"id": "lenient", "description": "x", "domain": "mini", "metrics": ["IF"]}
-    card.write_text(yaml.safe_dump(fields | {"judge": "micebench.judges.exact:ExactJudge"}))
+    card.write_text(yaml.safe_dump(fields | {"judge": "micebench.judges.exact.judge:ExactJudge"}))
     return [judge(copied(made, folder / "run"), "lenient", cards=[folder / "cards"]).path]
 
 
@@ -340,22 +340,25 @@ def test_the_sheet_shows_good_bad_and_worn_sessions():
 
 def test_words_of_the_sheet_are_never_cut():
     """Instructions of any length wrap inside their column, also one endless word."""
-    from micebench.report import sheet
+    from micebench.report import contact_sheet
 
     for text in ("paint " * 60, "x" * 300, "וורוד " * 20):
-        wrapped = sheet._wrap([(text, "#000000")])
+        wrapped = contact_sheet._wrap([(text, "#000000")])
         assert "".join(line.replace(" ", "") for line, _ in wrapped.lines) == text.replace(" ", "")
-        assert max(sheet._font(sheet._TEXT).getlength(line) for line, _ in wrapped.lines) <= sheet._COLUMN - 14
+        assert (
+            max(contact_sheet._font(contact_sheet._TEXT).getlength(line) for line, _ in wrapped.lines)
+            <= contact_sheet._COLUMN - 14
+        )
 
 
 def test_a_sheet_full_of_noise_still_fits_a_repository():
     """Clean images are kept to the pixel; noise beyond the limit costs colours, not rows."""
-    from micebench.report import sheet
+    from micebench.report import contact_sheet
 
     noise = np.random.default_rng(0).integers(0, 256, (1152, 192, 3), dtype=np.uint8)
     for pixels in (noise, noise // 128 * 128):
         image = Image.fromarray(pixels).resize((4 * 192, 4 * 1152), Image.Resampling.NEAREST)
-        data = sheet._encode(image)
+        data = contact_sheet._encode(image)
         assert len(data) < 400_000
         again = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
         assert again.shape == (4 * 1152, 4 * 192, 3)

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from micebench.cards import EditorCard
-from micebench.engine import digests
-from micebench.engine.digests import LEAST_BYTES, cache_folder, remembered
-from micebench.engine.weights import card_identity
+from micebench.registry import file_hashes
+from micebench.registry.file_hashes import LEAST_BYTES, cache_folder, remembered
+from micebench.registry.model_files import card_identity
 
 
 @pytest.fixture(autouse=True)
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MICEBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(digests, "_YOUNG_NS", -1)  # files of a test are all young
+    monkeypatch.setattr(file_hashes, "_YOUNG_NS", -1)  # files of a test are all young
     return tmp_path / "cache" / "digests.json"
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_changed_is_hashed_again(file: Path, change: Callable[[Path]
 def test_a_file_that_changed_just_now_is_not_remembered(
     file: Path, hashed: list[str], memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digests, "_YOUNG_NS", 3600 * 10**9)
+    monkeypatch.setattr(file_hashes, "_YOUNG_NS", 3600 * 10**9)
     assert sha256(file) == sha256(file)
     assert len(hashed) == 2
     assert not memory.exists()
@@ -133,7 +133,7 @@ def test_two_at_a_time_keep_what_the_other_has_learnt(file: Path, memory: Path) 
 
 
 def test_the_memory_is_bounded(tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digests, "_MOST_FILES", 2)
+    monkeypatch.setattr(file_hashes, "_MOST_FILES", 2)
     for name in "abc":
         (tmp_path / name).write_bytes(name.encode() * LEAST_BYTES)
         sha256(tmp_path / name)

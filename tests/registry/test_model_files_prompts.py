@@ -6,10 +6,10 @@ import pytest
 
 from micebench.cards import JudgeCard, TaskCard, load_card
 from micebench.engine.evaluate import evaluate, judge
-from micebench.engine.setup import judge_source
 from micebench.errors import CardError, RunError
-from tests.faults.test_a_broken_vlm_server_is_never_a_score import GOOD
-from tests.judges.loopback import Vlm, completes
+from micebench.registry.sources import judge_source
+from tests.faults.test_broken_vlm_server import GOOD
+from tests.judges.fake_vlm_server import Vlm, completes
 from tests.judges.photo_cards import judge_folder
 from tests.toy import Painter, toy_cards
 

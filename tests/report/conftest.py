@@ -2,7 +2,7 @@
 
 import pytest
 
-from micebench.engine.run import Run
+from micebench.engine.run_reader import Run
 from tests.report.runs import Plan, make_session, ordinary_plans, write_run
 
 

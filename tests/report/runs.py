@@ -7,14 +7,14 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from micebench.engine.run import Run, open_run
+from micebench.engine.run_reader import Run, open_run
 from micebench.sessions import ImageFile, Rule, Session, Turn
 from micebench.store.journal import Journal
 from micebench.store.keys import EditCause, derive_seed, verdict_key
 from micebench.store.manifest import Manifest
 from micebench.store.records import EditRecord, VerdictRecord
-from micebench.store.rundir import RunDir, write_json, write_manifest
-from micebench.store.sessionlines import row_hash, session_line
+from micebench.store.run_dir import RunDir, write_json, write_manifest
+from micebench.store.session_records import row_hash, session_line
 from micebench.verdicts import METRICS, Status
 
 TASK, EDITOR, JUDGE = "mice-mini", "e" * 64, "a" * 64

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from micebench.engine.labels import Edit, read_labels
-from micebench.report import as_csv
-from micebench.report.review import export
+from micebench.annotation import export
+from micebench.annotation.label_files import Edit, read_labels
+from micebench.report import csv_export
 from micebench.report.tables import Cell, Row, Table
 
 FORMULA = '=HYPERLINK("http://x","y")'
@@ -18,9 +18,9 @@ FORMULA = '=HYPERLINK("http://x","y")'
 def test_tables_hold_no_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     row = Row("@SUM(A1)", (Cell(-1.5, -2.0, 3.0, 4, 5),), group=FORMULA)
     table = Table("edit_types", "", "", (f"+{FORMULA}",), (row,))
-    monkeypatch.setattr(as_csv, "_tables", lambda run: [table])
+    monkeypatch.setattr(csv_export, "_tables", lambda run: [table])
     file = io.StringIO()
-    as_csv.write_csv(None, file)  # type: ignore[arg-type]
+    csv_export.write_csv(None, file)  # type: ignore[arg-type]
     _, said = csv.reader(io.StringIO(file.getvalue()))
     assert said[:4] == ["edit_types", f"'{FORMULA}", "'@SUM(A1)", f"'+{FORMULA}"]
     assert said[4:7] == ["-1.5", "-2.0", "3.0"]

@@ -7,7 +7,7 @@ from PIL import Image
 
 from micebench.report.gallery import cards
 from micebench.report.html import render, write_report
-from micebench.report.picking import Outcome, outcomes, pick
+from micebench.report.session_sampling import Outcome, outcomes, pick
 from micebench.report.thumbnails import thumbnail
 from micebench.sessions import Rule
 from tests.report.page import parse

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from micebench.report.html import write_report
-from micebench.report.picking import outcomes
+from micebench.report.session_sampling import outcomes
 from tests.browser import MARKS
 
 pytestmark = MARKS

@@ -4,8 +4,8 @@ import base64
 import hashlib
 import re
 
+from micebench.report.formatting import visible
 from micebench.report.html import render
-from micebench.report.text import visible
 from tests.report.page import parse
 from tests.report.runs import BREAKOUT, HOSTILE, LONG, SCRIPT, STYLE
 

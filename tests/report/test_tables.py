@@ -6,9 +6,9 @@ import re
 import pytest
 from rich.console import Console
 
+from micebench.report.formatting import LABELS
 from micebench.report.html import render
 from micebench.report.terminal import print_run
-from micebench.report.text import LABELS
 from tests.report.page import Node, cells, parse
 
 

@@ -6,8 +6,8 @@ import io
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from micebench.png import bare_rgb
 from micebench.report.thumbnails import thumbnail
+from micebench.utils.png import bare_rgb
 
 
 def with_metadata(size: tuple[int, int]) -> bytes:

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from micebench.engine.gate import GateOptions
-from micebench.engine.watchlog import Entry, WatchLog
-from micebench.report.watch import best, figure, print_watch, render, rows
+from micebench.comparison.gate import GateOptions
+from micebench.monitor.report import best, figure, print_watch, render, rows
+from micebench.monitor.watch_log import Entry, WatchLog
 from tests.report.runs import BREAKOUT, RTL, SCRIPT
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from micebench.engine.evaluate import judge
-from micebench.engine.run import open_run
+from micebench.engine.run_reader import open_run
 from micebench.errors import RunError
 from micebench.verdicts import Status, Verdict
 from tests.store.damage import Change, change_line, finished, verdicts_of, with_fields, without

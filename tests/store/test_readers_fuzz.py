@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from micebench.annotation.human_labels import labels_of
 from micebench.engine.drift import read_drift
-from micebench.engine.people import labels_of
-from micebench.engine.run import open_run
+from micebench.engine.run_reader import open_run
 from micebench.errors import RunError
-from micebench.store.labels import Label, append_label, label_path
+from micebench.store.label_journal import Label, append_label, label_path
 from tests.store.damage import change_line, finished, verdicts_of
 
 bounded = settings(

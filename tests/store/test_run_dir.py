@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from micebench.errors import RunError
-from micebench.store.rundir import RunDir
+from micebench.store.run_dir import RunDir
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from micebench.store.rundir import RunDir
+from micebench.store.run_dir import RunDir
 with RunDir(Path(sys.argv[1])).lock():
     print("locked", flush=True)
     time.sleep(60)

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from micebench.engine.evaluate import evaluate
-from micebench.engine.run import Run
-from micebench.report.submission import Verification, submit, verify_bundle
+from micebench.engine.run_reader import Run
+from micebench.submission import Verification, submit, verify_bundle
 
 COUNTS = {"plain": 10, "cm": 8, "cu": 8}
 FAILURE = {"subject_add": 0.4, "text_change": 0.4, "color_alter": 0.3}

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from micebench.report.submission.sampling import commitment, drawn
-from micebench.report.submission.submit import _EPOCH, _PLAIN_FILE
+from micebench.submission.sampling import commitment, drawn
+from micebench.submission.submit import _EPOCH, _PLAIN_FILE
 
 TEXTS = ("submission.json", "sessions.jsonl", "edits.jsonl", "verdicts.jsonl", "summary.json")
 Line = dict[str, Any]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from micebench.report.submission import verify_bundle
-from micebench.report.submission.chains import check_summary
-from micebench.report.submission.verify import NAMES
+from micebench.submission import verify_bundle
+from micebench.submission.integrity_checks import check_summary
+from micebench.submission.verify import NAMES
 
 RESULTS = Path(__file__).parents[2] / "results"
 ACCEPTED = sorted(path.parent for path in RESULTS.glob("*/*/verification.json"))

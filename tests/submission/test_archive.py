@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from micebench.report.submission import BundleError, accept, read_bundle
-from micebench.report.submission.archive import MIB
+from micebench.submission import BundleError, accept, read_bundle
+from micebench.submission.archive import MIB
 from tests.submission.conftest import Made
 from tests.submission.forge import Forgery, member
 

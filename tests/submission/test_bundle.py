@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from micebench.cli import build_app
 from micebench.engine.evaluate import evaluate
-from micebench.report.submission import accept, read_bundle, submit, to_json
-from micebench.report.submission.sampling import detection_probability, drawn
-from micebench.report.submission.verify import NAMES
+from micebench.submission import accept, read_bundle, submit, to_json
+from micebench.submission.sampling import detection_probability, drawn
+from micebench.submission.verify import NAMES
 from tests.submission.conftest import ABOUT, Made
 from tests.submission.forge import TEXTS
 

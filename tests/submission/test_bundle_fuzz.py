@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from micebench.report.submission import BundleError, read_bundle
-from micebench.report.submission.archive import MIB
-from micebench.report.submission.verify import NAMES
+from micebench.submission import BundleError, read_bundle
+from micebench.submission.archive import MIB
+from micebench.submission.verify import NAMES
 from tests.submission.conftest import Made
 from tests.submission.forge import TEXTS, Forgery
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from micebench.report.submission import BundleError, archive, read_bundle, strict_json, submit
-from micebench.report.submission import bundle as reading
-from micebench.report.submission.archive import MIB
-from micebench.report.submission.form import plain_usage
+from micebench.submission import BundleError, archive, read_bundle, strict_json, submit
+from micebench.submission import bundle as reading
+from micebench.submission.archive import MIB
+from micebench.submission.schema import plain_usage
 from tests.submission.conftest import ABOUT, Made
 from tests.submission.forge import Forgery, Line
 

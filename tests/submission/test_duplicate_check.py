@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 
-from micebench.png import encode_png
-from micebench.report.submission import BundleError, accept, read_bundle, submit
-from micebench.report.submission.copies import check_copies
+from micebench.submission import BundleError, accept, read_bundle, submit
+from micebench.submission.duplicate_check import check_copies
+from micebench.utils.png import encode_png
 from tests.submission.conftest import ABOUT, Made
 from tests.submission.forge import Forgery, Line
-from tests.submission.test_forged_contents_are_refused import failure, with_keys, with_summary
+from tests.submission.test_verify_forgeries import failure, with_keys, with_summary
 
 Rewrite = Callable[[bytes], bytes]
 

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from micebench.cards import EditorCard, TaskCard, find_cards, load_card
-from micebench.engine.setup import editor_source
 from micebench.errors import CardError, hidden
-from micebench.report.leaderboard.boards import Entry
-from micebench.report.leaderboard.results import Accepted
-from micebench.report.leaderboard.results import Verification as Accept
-from micebench.report.submission import BundleError, accept, read_bundle, submit
-from micebench.report.submission.claims import known_model
-from micebench.report.submission.form import About, slug
-from micebench.report.submission.names import check_unlike_accepted, skeleton
-from micebench.report.text import visible
+from micebench.leaderboard.ranking import Entry
+from micebench.leaderboard.results import Accepted
+from micebench.leaderboard.results import Verification as Accept
+from micebench.registry.sources import editor_source
+from micebench.report.formatting import visible
 from micebench.store.manifest import Manifest
+from micebench.submission import BundleError, accept, read_bundle, submit
+from micebench.submission.card_checks import known_model
+from micebench.submission.names import check_unlike_accepted, skeleton
+from micebench.submission.schema import About, slug
 from tests.submission.conftest import ABOUT, Made
 from tests.submission.forge import Forgery
 
@@ -228,9 +228,9 @@ def test_the_board_says_which_name_is_not_proved():
 
 
 def test_an_unproved_name_skips_the_check_with_its_reason(made: Made, monkeypatch: pytest.MonkeyPatch):
-    from micebench.report.submission import claims
+    from micebench.submission import card_checks
 
-    monkeypatch.setattr(claims, "known_model", lambda *_: "unproved")
+    monkeypatch.setattr(card_checks, "known_model", lambda *_: "unproved")
     check = next(check for check in made.verify(made.bundle).checks if check.check == "model")
     assert (check.outcome, check.detail) == ("skipped", "'fumbling' has no weights here: the name cannot be proved")
 

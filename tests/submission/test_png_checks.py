@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from micebench.png import encode_png
-from micebench.report.submission.pictures import MAX_CHUNKS, decoded, size_of
+from micebench.submission.png_checks import MAX_CHUNKS, decoded, size_of
+from micebench.utils.png import encode_png
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 Chunk = tuple[bytes, bytes]

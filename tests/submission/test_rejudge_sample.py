@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from micebench.engine.evaluate import evaluate
-from micebench.report.submission import BundleError, submit, verify_bundle
-from micebench.report.submission.rejudge import Rejudged, check_rejudged
+from micebench.submission import BundleError, submit, verify_bundle
+from micebench.submission.rejudge import Rejudged, check_rejudged
 from tests.submission.conftest import ABOUT, write_card, write_cards
 from tests.submission.forge import Forgery
-from tests.submission.test_forged_contents_are_refused import with_summary
+from tests.submission.test_verify_forgeries import with_summary
 
 METRICS = ["IF", "CC.object", "CC.background", "GA", "destroyed", "quality"]
 
@@ -22,7 +22,9 @@ class Slow:
         self.cards = [write_cards(folder / "cards")]
         path = folder / "cards/tasks/tiny/task.yaml"
         path.write_text(path.read_text().replace("judge: exact", "judge: slow"))
-        write_card(folder / "cards", "judges", "slow", judge="micebench.judges.exact:ExactJudge", metrics=METRICS)
+        write_card(
+            folder / "cards", "judges", "slow", judge="micebench.judges.exact.judge:ExactJudge", metrics=METRICS
+        )
         run = evaluate("tiny", "fumbling", out=folder / "run", cards=self.cards)
         self.bundle = submit(run.path, **ABOUT, out=folder / "b.zip", cards=self.cards).path
 

@@ -8,7 +8,7 @@ import pytest
 
 from micebench.engine.evaluate import evaluate, judge
 from micebench.errors import RunError
-from micebench.report.submission import submit
+from micebench.submission import submit
 from tests.submission.conftest import ABOUT, Made, write_card, write_cards
 
 
@@ -84,7 +84,7 @@ def test_cards_that_were_changed(made: Made, tmp_path: Path, room: str, name: st
 
 def test_a_judge_that_was_changed(made: Made, tmp_path: Path):
     """The run's judge is called as the one that ships, and is kinder."""
-    fields = {"judge": "micebench.judges.exact:ExactJudge", "metrics": ["IF", "GA"], "concurrent": True}
+    fields = {"judge": "micebench.judges.exact.judge:ExactJudge", "metrics": ["IF", "GA"], "concurrent": True}
     kinder = tmp_path / "kinder"
     write_card(kinder, "judges", "exact", **fields)
     run = copied(made, tmp_path)

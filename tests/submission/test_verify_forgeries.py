@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 from micebench.engine.evaluate import evaluate
-from micebench.png import encode_png
-from micebench.report.submission import BundleError, accept, strict_json, submit
-from micebench.report.submission.bundle import read_bundle
-from micebench.report.submission.chains import indexed, recomputed
 from micebench.store.keys import EditCause, derive_seed, verdict_key
-from micebench.store.sessionlines import row_hash
+from micebench.store.session_records import row_hash
+from micebench.submission import BundleError, accept, strict_json, submit
+from micebench.submission.bundle import read_bundle
+from micebench.submission.integrity_checks import indexed, recomputed
 from micebench.tasks.load import iter_sessions, load_task
+from micebench.utils.png import encode_png
 from tests.submission.conftest import ABOUT, Made
 from tests.submission.forge import Forgery, Line
 
@@ -45,9 +45,9 @@ def with_keys(forged: Forgery) -> Forgery:
     keys: dict[tuple[str, int, int], tuple[str, str]] = {}
     edits = forged.lines("edits.jsonl")
     for edit in edits:
-        line, images = sessions[edit["session"]], made.setdefault((edit["session"], edit["repeat"]), [])
-        edit["key"] = cause.edit_key(row_hash(line), line["image"], edit["repeat"], edit["turn"], images)
-        images.append(edit["image"])
+        line, image_checks = sessions[edit["session"]], made.setdefault((edit["session"], edit["repeat"]), [])
+        edit["key"] = cause.edit_key(row_hash(line), line["image"], edit["repeat"], edit["turn"], image_checks)
+        image_checks.append(edit["image"])
         keys[edit["session"], edit["repeat"], edit["turn"]] = (edit["key"], edit["image"])
     verdicts = forged.lines("verdicts.jsonl")
     for verdict in verdicts:
@@ -547,18 +547,18 @@ def test_images_that_are_not_decoded(made: Made, tmp_path: Path, data: bytes, sa
 def test_every_size_is_checked_before_anything_is_decoded(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from micebench.report.submission import images
+    from micebench.submission import image_checks
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("decoded")
 
-    monkeypatch.setattr(images, "decoded", never)
+    monkeypatch.setattr(image_checks, "decoded", never)
     forged = Forgery(made.bundle)
     edits = forged.lines("edits.jsonl")
     edits[-1]["image"] = forged.put(saved("PNG", size=(64, 48)))
     path = with_keys(forged.write("edits.jsonl", edits)).trim().fit().pack(tmp_path / "b.zip")
     assert "another size than its source" in failure(made, path)[1]
-    monkeypatch.setattr(images, "MAX_TOTAL_PIXELS", 48 * 48 * 20)
+    monkeypatch.setattr(image_checks, "MAX_TOTAL_PIXELS", 48 * 48 * 20)
     assert "they have more than 46,080 pixels together" in failure(made, made.bundle)[1]
 
 
@@ -597,7 +597,7 @@ def test_a_sample_of_ones_own_choice(made: Made, tmp_path: Path):
 def test_a_judge_that_cannot_be_had_here(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Then nothing is failed, and nothing is called verified."""
     from micebench.errors import UnavailableError
-    from micebench.judges.exact import ExactJudge
+    from micebench.judges.exact.judge import ExactJudge
 
     def absent(*_: object) -> None:
         raise UnavailableError("judge 'exact': no server at http://localhost:1; start it")

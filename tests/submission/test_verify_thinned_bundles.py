@@ -8,12 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from micebench.cli import build_app
-from micebench.report.submission import Verification, submit, verify_bundle
-from micebench.report.submission.coverage import SESSION_COVERAGE
+from micebench.submission import Verification, submit, verify_bundle
+from micebench.submission.coverage import SESSION_COVERAGE
 from tests.submission.conftest import ABOUT, Made
 from tests.submission.forge import Forgery, Line
-from tests.submission.test_costly_judges_are_asked_about_a_sample import Slow, slow
-from tests.submission.test_forged_contents_are_refused import failure, with_summary
+from tests.submission.test_rejudge_sample import Slow, slow
+from tests.submission.test_verify_forgeries import failure, with_summary
 
 __all__ = ["slow"]  # a fixture
 
@@ -174,11 +174,11 @@ def test_changed_applicability_of_another_judge_is_counted_by_session(slow: Slow
 def test_edits_called_failed_are_ranked_as_failures(made: Made, tmp_path: Path):
     """A last edit that failed leaves the session's turn unscored; the number ranked by counts it as failed."""
     forged = with_summary(made, failed_last(made), tmp_path / "b.zip").trim().fit()
+    from micebench.leaderboard.bundle_reader import _SubmittedRun
     from micebench.metrics.ranks import pseudo_values
-    from micebench.report.leaderboard.columns import Column
-    from micebench.report.leaderboard.evidence import _SubmittedRun
-    from micebench.report.submission import read_bundle
-    from micebench.report.submission.standing import standing
+    from micebench.report.summary_columns import Column
+    from micebench.submission import read_bundle
+    from micebench.submission.standing import standing
 
     bundle = read_bundle(forged.pack(tmp_path / "b.zip"))
     table = _SubmittedRun(bundle).table()

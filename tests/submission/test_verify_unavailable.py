@@ -9,14 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from micebench.cli import build_app
-from micebench.engine.judging import Judging
+from micebench.engine.judge_stage import Judging
 from micebench.errors import CardError, EndpointError, MicebenchError, RunError, UnavailableError, needs_extra
-from micebench.judges.components.loading import Weights, load_pretrained
-from micebench.judges.components.vlm_openai import OpenAIOptions, OpenAIVlm
-from micebench.judges.exact import ExactJudge
-from micebench.report.submission import to_json
-from micebench.report.submission.verify import NAMES
+from micebench.judges.exact.judge import ExactJudge
+from micebench.judges.models.loading import Weights, load_pretrained
+from micebench.judges.models.vlm_openai import OpenAIOptions, OpenAIVlm
 from micebench.store.blobs import Blobs
+from micebench.submission import to_json
+from micebench.submission.verify import NAMES
 from tests.submission.conftest import Made
 
 TROUBLES: dict[str, BaseException] = {
@@ -63,7 +63,7 @@ def test_trouble_while_judging_again_fails_the_check(
 def test_trouble_in_any_check_fails_it(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException
 ):
-    module = __import__("micebench.report.submission.verify", fromlist=["verify"])
+    module = __import__("micebench.submission.verify", fromlist=["verify"])
     monkeypatch.setattr(module, name, raising(error))
     monkeypatch.setattr(module, "rejudge", raising(RunError("not needed here")))
     found = made.verify(made.bundle, results=tmp_path)
@@ -73,7 +73,7 @@ def test_trouble_in_any_check_fails_it(
 
 @pytest.mark.parametrize("name", [name for name, error in TROUBLES.items() if isinstance(error, Exception)])
 def test_trouble_while_reading_fails_the_archive(made: Made, monkeypatch: pytest.MonkeyPatch, name: str):
-    module = __import__("micebench.report.submission.verify", fromlist=["verify"])
+    module = __import__("micebench.submission.verify", fromlist=["verify"])
     monkeypatch.setattr(module, "read_bundle", raising(TROUBLES[name]))
     found = made.verify(made.bundle)
     assert (found.passed, found.bundle) == (False, None)

@@ -11,7 +11,7 @@ import pytest
 
 from micebench.cards import TaskCard, load_card
 from micebench.sessions import Session
-from micebench.tasks.audit import audit
+from micebench.tasks.audit.report import audit
 from micebench.tasks.dataset import iter_sessions
 from micebench.tasks.load import load_task, open_sessions
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from micebench.annotation.label_files import read_labels
 from micebench.cards import DataSource
-from micebench.engine.labels import read_labels
 from micebench.errors import CardError, DataError, MicebenchError
-from micebench.tasks.audit import audit
+from micebench.tasks.audit.report import audit
 from micebench.tasks.edival import _COLUMNS
 from micebench.tasks.load import load_task
 from micebench.tasks.rows import BadRow

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micebench.cells import inert, plain
+from micebench.utils.csv_cells import inert, plain
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from micebench.finish_reasons import declined, ending, flagged
+from micebench.utils.finish_reasons import declined, ending, flagged
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from micebench.errors import DataError
-from micebench.image_decoding import DecodedImage, UnreadableImage, decode_image, rgb_pixels
+from micebench.utils.image_decoding import DecodedImage, UnreadableImage, decode_image, rgb_pixels
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

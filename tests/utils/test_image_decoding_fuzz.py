@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from micebench.errors import DataError
-from micebench.image_decoding import decode_image
+from micebench.utils.image_decoding import decode_image
 
 FORMS = ("PNG", "PNG16", "PALETTE", "JPEG", "WEBP", "TIFF", "TIFF-LZW", "TIFF-FLOAT", "GIF", "BMP", "AVIF", "PPM")
 STARTS = (
@@ -105,7 +105,7 @@ def test_mutated_files_are_refused_or_read(form: str, data: st.DataObject) -> No
 
 
 def test_a_header_that_promises_much_takes_no_memory() -> None:
-    from tests.test_image_decoding import png
+    from tests.utils.test_image_decoding import png
 
     tracemalloc.start()
     try:

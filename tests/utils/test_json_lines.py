@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from micebench import json_lines as room
 from micebench.errors import DataError
-from micebench.json_lines import JsonFault, json_lines, parse_json
+from micebench.utils import json_lines as room
+from micebench.utils.json_lines import JsonFault, json_lines, parse_json
 
 
 @pytest.mark.parametrize(

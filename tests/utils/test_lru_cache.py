@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from micebench.lru import Lru
+from micebench.utils.lru_cache import Lru
 
 
 def sized(most: int) -> Lru[str, int]:

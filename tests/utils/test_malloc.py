@@ -9,7 +9,7 @@ import pytest
 _FAULTS = """
 import resource, sys
 import numpy as np
-from micebench.heap import keep_freed_memory
+from micebench.utils.malloc import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def faults():

@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-from micebench import scratch
+from micebench.utils import scratch
 
 OWNER = (
     "import sys, time\n"
-    "from micebench.scratch import scratch_folder\n"
+    "from micebench.utils.scratch import scratch_folder\n"
     "folder = scratch_folder()\n"
     "(folder / 'data').write_text('x')\n"
     "print(folder, flush=True)\n"

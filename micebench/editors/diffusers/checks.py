@@ -4,8 +4,8 @@ import inspect
 from collections.abc import Mapping
 
 from micebench.cards import EditorCard
-from micebench.editors.diffusers.habits import HABITS, Habit
 from micebench.editors.diffusers.options import Area, PipelineOptions
+from micebench.editors.diffusers.pipeline_specs import HABITS, Habit
 from micebench.errors import CardError, nearest
 
 OURS = frozenset(

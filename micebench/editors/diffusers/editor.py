@@ -11,12 +11,12 @@ from micebench.editors.base import Edited, EditRequest, one_prompt
 from micebench.editors.diffusers.checks import check_options
 from micebench.editors.diffusers.embeddings import remember_prompts
 from micebench.editors.diffusers.finite import NOT_FINITE, call_pipeline
-from micebench.editors.diffusers.habits import Call
 from micebench.editors.diffusers.loading import load_pipeline
 from micebench.editors.diffusers.options import PipelineOptions
+from micebench.editors.diffusers.pipeline_specs import Call
 from micebench.editors.diffusers.sizes import Size, working_size
 from micebench.errors import described, one_line
-from micebench.hush import hush_repeats
+from micebench.utils.quiet_logging import hush_repeats
 
 if TYPE_CHECKING:
     from PIL.Image import Image

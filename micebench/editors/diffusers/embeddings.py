@@ -6,7 +6,7 @@ Only for pipelines whose text encoder sees the prompt alone; the embeddings of t
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from micebench.lru import Lru
+from micebench.utils.lru_cache import Lru
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from micebench.editors.diffusers.checks import check_call
 from micebench.editors.diffusers.hub import hub_errors, unreachable
 from micebench.editors.diffusers.options import PipelineOptions
 from micebench.errors import CardError, nearest, one_line
-from micebench.hush import hush
+from micebench.utils.quiet_logging import hush
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from math import sqrt
 
-from micebench.editors.canvas import Size, stretch
 from micebench.editors.diffusers.options import Area, AtMost, Resolution
+from micebench.editors.resize_pad import Size, stretch
 
 _STRETCH = 1.1  # a size of the preferred list further off in aspect ratio than this would squash the image
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from micebench.cards import EditorCard
 from micebench.editors.base import Edited, EditRequest
 from micebench.errors import CardError, EditorError, described
-from micebench.http import Answer, Endpoint, Outage, Patience, from_environment, turned_away
-from micebench.http.urls import has_version, origin_of
+from micebench.utils.http import Answer, Endpoint, Outage, Patience, from_environment, turned_away
+from micebench.utils.http.urls import has_version, origin_of
 
 T = TypeVar("T")
 R = TypeVar("R")

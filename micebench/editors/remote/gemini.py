@@ -14,12 +14,20 @@ from pydantic import Field
 
 from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import Edited, EditRequest
-from micebench.editors.canvas import Canvas, CanvasRules, canvas_for, decode, place, take_back
-from micebench.editors.remote import RemoteOptions, at, edit_each, from_base64, reach, spent, token_counts
+from micebench.editors.remote.endpoint_editor import (
+    RemoteOptions,
+    at,
+    edit_each,
+    from_base64,
+    reach,
+    spent,
+    token_counts,
+)
+from micebench.editors.resize_pad import Canvas, CanvasRules, canvas_for, decode, place, take_back
 from micebench.errors import EditorError, one_line
-from micebench.finish_reasons import declined, ending
-from micebench.http import Answer, Outage
-from micebench.png import encode_png
+from micebench.utils.finish_reasons import declined, ending
+from micebench.utils.http import Answer, Outage
+from micebench.utils.png import encode_png
 
 _RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 _SEEDS = 1 << 31  # the protocol's seed is an int32

@@ -8,12 +8,20 @@ from pydantic import Field, model_validator
 
 from micebench.cards import EditorCard, check_fields
 from micebench.editors.base import Edited, EditRequest, one_prompt
-from micebench.editors.canvas import Canvas, CanvasRules, canvas_for, decode, place, take_back
-from micebench.editors.remote import RemoteOptions, at, edit_each, from_base64, reach, spent, token_counts
+from micebench.editors.remote.endpoint_editor import (
+    RemoteOptions,
+    at,
+    edit_each,
+    from_base64,
+    reach,
+    spent,
+    token_counts,
+)
+from micebench.editors.resize_pad import Canvas, CanvasRules, canvas_for, decode, place, take_back
 from micebench.errors import EditorError
-from micebench.finish_reasons import declined, ending, flagged
-from micebench.http import Answer, Outage
-from micebench.png import encode_png
+from micebench.utils.finish_reasons import declined, ending, flagged
+from micebench.utils.http import Answer, Outage
+from micebench.utils.png import encode_png
 
 _READ_FOR_REFUSALS = (200, 400, 403, 422, 451)
 _OURS = {"model", "prompt", "n", "size", "seed", "image", "image[]", "stream"}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micebench.instructions import ParsedEdit
-from micebench.judges.exact_follow import View
+from micebench.judges.exact.instruction_following import View
 from micebench.mini.perceive import UNREADABLE
 from micebench.mini.render import silhouette, split_slots
 from micebench.mini.world import SHAPES, SLOTS, Kind, parse_name

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from micebench.cards import JudgeCard
 from micebench.errors import CardError, DataError
 from micebench.instructions import ParsedEdit, UnparseableInstruction, parse_instruction
-from micebench.judges.exact_consistency import (
+from micebench.judges.exact.consistency import (
     background_consistency,
     destruction,
     explained_slots,
@@ -16,7 +16,7 @@ from micebench.judges.exact_consistency import (
     quality,
     slot_differences,
 )
-from micebench.judges.exact_follow import Outcome, View, follow
+from micebench.judges.exact.instruction_following import Outcome, View, follow
 from micebench.mini.perceive import Reading, perceive
 from micebench.mini.world import IMAGE_PX, SLOTS
 from micebench.sessions import Session

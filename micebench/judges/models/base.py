@@ -1,8 +1,8 @@
 """What can be asked of a component, and what it answers.
 
 A protocol never calls a model. It yields one of the requests below and is handed the answer
-(`micebench.judges.asking`), so that equal requests are computed once, local models see batches, and remote ones
-are kept busy.
+(`micebench.judges.runtime.scheduler`), so that equal requests are computed once, local models see batches, and
+remote ones are kept busy.
 """
 
 from collections.abc import Mapping, Sequence

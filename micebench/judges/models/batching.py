@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micebench.errors import described, one_line
-from micebench.judges.components.base import Failure
+from micebench.judges.models.base import Failure
 from micebench.verdicts import LazyImage, Status
 
 if TYPE_CHECKING:

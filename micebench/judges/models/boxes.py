@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from micebench.judges.components.base import Box, Detection
+from micebench.judges.models.base import Box, Detection
 
 
 def area(box: Box) -> float:

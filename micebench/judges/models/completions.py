@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from micebench.errors import one_line
-from micebench.finish_reasons import declined, ending, flagged
-from micebench.judges.components.base import Ask, Failure, Reply
-from micebench.judges.components.choices import answer_position, choice_logprobs
-from micebench.judges.reasoning import Unreadable, after_reasoning, with_think_tags
+from micebench.judges.models.base import Ask, Failure, Reply
+from micebench.judges.vlm.choice_logprobs import answer_position, choice_logprobs
+from micebench.judges.vlm.reasoning import Unreadable, after_reasoning, with_think_tags
+from micebench.utils.finish_reasons import declined, ending, flagged
 from micebench.verdicts import Status
 
 _DIGITS = 15

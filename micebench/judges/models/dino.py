@@ -8,9 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from micebench.errors import CardError
-from micebench.judges.components.base import Embed, Failure, FeatureMap
-from micebench.judges.components.batches import answered, pixels
-from micebench.judges.components.loading import Weights, device_of, import_transformers, load_model
+from micebench.judges.models.base import Embed, Failure, FeatureMap
+from micebench.judges.models.batching import answered, pixels
+from micebench.judges.models.loading import Weights, device_of, import_transformers, load_model
 from micebench.verdicts import Status
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from pydantic import BaseModel
 
 from micebench.cards import JudgeCard, check_fields, resolve
 from micebench.errors import CardError, nearest
-from micebench.judges.components.base import Components
+from micebench.judges.models.base import Components
 
-_ROOM = "micebench.judges.components"
+_ROOM = "micebench.judges.models"
 
 
 class _Kind(NamedTuple):

@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from micebench.errors import CardError
-from micebench.judges.components.base import Box, Detect, Detection, Failure, spelled
-from micebench.judges.components.batches import attempt, by_shape, decoded, pixels
-from micebench.judges.components.loading import (
+from micebench.judges.models.base import Box, Detect, Detection, Failure, spelled
+from micebench.judges.models.batching import attempt, by_shape, decoded, pixels
+from micebench.judges.models.loading import (
     Weights,
     device_of,
     import_transformers,
     load_model,
     load_pretrained,
 )
-from micebench.lru import Lru
+from micebench.utils.lru_cache import Lru
 from micebench.verdicts import Status
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from micebench.judges.components.backbone import Look
+    from micebench.judges.models.backbone import Look
 
 Answer = tuple[Detection, ...] | Failure
 
@@ -79,7 +79,7 @@ class GroundingDino:
 
     def __init__(self, options: GroundingDinoOptions) -> None:
         """Load the model. Raises CardError if it cannot be loaded, or is no Grounding DINO."""
-        from micebench.judges.components.backbone import Backbone
+        from micebench.judges.models.backbone import Backbone
 
         self.options = options
         transformers = import_transformers()

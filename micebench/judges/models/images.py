@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from micebench.judges.components.base import Box
+from micebench.judges.models.base import Box
 from micebench.verdicts import LazyImage
 
 if TYPE_CHECKING:

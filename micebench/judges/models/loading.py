@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from micebench.errors import CardError, UnavailableError, one_line
-from micebench.hush import hush
+from micebench.utils.quiet_logging import hush
 
 if TYPE_CHECKING:
     import torch

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from micebench.errors import described, needs_extra
-from micebench.judges.components.base import Box, Failure, Read, TextLine
-from micebench.judges.components.batches import decoded
+from micebench.judges.models.base import Box, Failure, Read, TextLine
+from micebench.judges.models.batching import decoded
 from micebench.verdicts import Status
 
 

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from micebench.errors import CardError
-from micebench.judges.components.base import Box, Detect, Detection, Failure, spelled
-from micebench.judges.components.batches import Statistics, attempt, decoded, standardised
-from micebench.judges.components.loading import (
+from micebench.judges.models.base import Box, Detect, Detection, Failure, spelled
+from micebench.judges.models.batching import Statistics, attempt, decoded, standardised
+from micebench.judges.models.loading import (
     Weights,
     device_of,
     import_transformers,
     load_model,
     load_pretrained,
 )
-from micebench.lru import Lru
+from micebench.utils.lru_cache import Lru
 from micebench.verdicts import Status
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from uuid import uuid4
 from pydantic import Field
 
 from micebench.errors import EndpointError, UnavailableError
-from micebench.finish_reasons import declined
-from micebench.http import Answer, Endpoint, Outage, Patience, turned_away
-from micebench.judges.components.base import Ask, Failure, Reply
-from micebench.judges.components.completions import load, read_completion
-from micebench.judges.components.sampling import Sampling
-from micebench.judges.components.uris import PngUris, size_of
-from micebench.judges.components.vlm_probe import Probe
+from micebench.judges.models.base import Ask, Failure, Reply
+from micebench.judges.models.completions import load, read_completion
+from micebench.judges.models.vlm_probe import Probe
+from micebench.judges.vlm.data_uris import PngUris, size_of
+from micebench.judges.vlm.vlm_sampling import Sampling
+from micebench.utils.finish_reasons import declined
+from micebench.utils.http import Answer, Endpoint, Outage, Patience, turned_away
 from micebench.verdicts import Status
 
 _LIMITS = ("max_tokens", "max_completion_tokens")

@@ -12,9 +12,9 @@ from typing import Any, cast
 from PIL import Image
 
 from micebench.errors import UnavailableError
-from micebench.http import Answer, Endpoint, Outage, turned_away
-from micebench.http.urls import has_version, shown
-from micebench.judges.components.base import Ask
+from micebench.judges.models.base import Ask
+from micebench.utils.http import Answer, Endpoint, Outage, turned_away
+from micebench.utils.http.urls import has_version, shown
 
 _LIST_S = 30.0
 _COMPLETION_S = 120.0

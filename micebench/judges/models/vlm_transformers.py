@@ -8,11 +8,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from micebench.errors import CardError
-from micebench.judges.components.base import Ask, Failure, Reply
-from micebench.judges.components.choices import choice_logprobs
-from micebench.judges.components.loading import Weights, device_of, import_transformers, load_pretrained
-from micebench.judges.components.sampling import Sampling
-from micebench.judges.reasoning import left_open, with_think_tags
+from micebench.judges.models.base import Ask, Failure, Reply
+from micebench.judges.models.loading import Weights, device_of, import_transformers, load_pretrained
+from micebench.judges.vlm.choice_logprobs import choice_logprobs
+from micebench.judges.vlm.reasoning import left_open, with_think_tags
+from micebench.judges.vlm.vlm_sampling import Sampling
 from micebench.verdicts import Status
 
 _REPORTED = 20  # most probable first tokens looked at for choices, as endpoints report them

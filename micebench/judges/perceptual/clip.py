@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from micebench.judges.components.base import Embed, Failure, FeatureMap
-from micebench.judges.components.batches import Statistics, answered, standardised
-from micebench.judges.components.loading import Weights, device_of, import_transformers, load_model, load_pretrained
+from micebench.judges.models.base import Embed, Failure, FeatureMap
+from micebench.judges.models.batching import Statistics, answered, standardised
+from micebench.judges.models.loading import Weights, device_of, import_transformers, load_model, load_pretrained
 
 if TYPE_CHECKING:
     from PIL.Image import Image

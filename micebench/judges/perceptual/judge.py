@@ -10,15 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from micebench.cards import JudgeCard, check_fields
 from micebench.errors import CardError, DataError
-from micebench.judges.asking import Check, answer
-from micebench.judges.components.base import Components, Embed, FeatureMap
-from micebench.judges.components.build import build
+from micebench.judges.models.base import Components, Embed, FeatureMap
+from micebench.judges.models.factory import build
 from micebench.judges.perceptual.clip import Clip, ClipWeights
 from micebench.judges.perceptual.decay import FATAL, Respects, respects
 from micebench.judges.perceptual.distance import Lpips, LpipsOptions
 from micebench.judges.perceptual.pixels import PIXEL_MEASURES, Pixels, TooSmall
 from micebench.judges.perceptual.references import Nothing, reference, wanted, wanted_before
 from micebench.judges.perceptual.scales import scored
+from micebench.judges.runtime.scheduler import Check, answer
 from micebench.verdicts import MEASURES, LazyImage, Question, Status, Verdict
 
 _DECAY = ("quality", "destroyed")

@@ -10,11 +10,11 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from micebench.judges import tags
-from micebench.judges.asker import Asker
-from micebench.judges.asking import Check, Unanswered, said_verbatim, total_usage
-from micebench.judges.components.base import Failure, Reply, Request
-from micebench.judges.reasoning import Unreadable
+from micebench.judges.models.base import Failure, Reply, Request
+from micebench.judges.runtime.scheduler import Check, Unanswered, said_verbatim, total_usage
+from micebench.judges.vlm import tag_parsing
+from micebench.judges.vlm.questions import Asker
+from micebench.judges.vlm.reasoning import Unreadable
 from micebench.sessions import Session
 from micebench.verdicts import Question, Status, Verdict
 
@@ -123,9 +123,9 @@ def dialogue(session: Session, turn: int) -> dict[str, Any]:
 
 def _read(reply: str, turn: int, rules: AwarenessRules) -> _Vote:
     if rules.parse == "first_match":
-        complies = tags.first_final(reply)
+        complies = tag_parsing.first_final(reply)
         return _Vote(complies, "complies with everything so far" if complies else "does not comply")
-    failed = tags.strict(reply, turn)
+    failed = tag_parsing.strict(reply, turn)
     if failed is None:
         return _Vote(True, "complies with everything so far")
     return _Vote(False, f"turn {failed.turn}: {failed.reason or 'does not comply'}")

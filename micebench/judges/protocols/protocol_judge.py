@@ -8,15 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from micebench.cards import JudgeCard, check_fields
 from micebench.errors import CardError
-from micebench.judges.asker import Asker, AskingRules
-from micebench.judges.asking import Check
-from micebench.judges.awareness import AwarenessRules, awareness
-from micebench.judges.components.base import Components
-from micebench.judges.components.build import build, probe_vlm
-from micebench.judges.consistency import ConsistencyRules, consistency
-from micebench.judges.following import FollowingRules, follow
-from micebench.judges.prompts import Prompts
-from micebench.judges.walks import WalkingJudge
+from micebench.judges.models.base import Components
+from micebench.judges.models.factory import build, probe_vlm
+from micebench.judges.protocols.awareness import AwarenessRules, awareness
+from micebench.judges.protocols.consistency import ConsistencyRules, consistency
+from micebench.judges.protocols.following import FollowingRules, follow
+from micebench.judges.runtime.scheduler import Check
+from micebench.judges.runtime.session_judge import WalkingJudge
+from micebench.judges.vlm.prompts import Prompts
+from micebench.judges.vlm.questions import Asker, AskingRules
 from micebench.verdicts import Question, Status, Verdict
 
 Protocol = Literal["edival", "mice", "micebench"]

@@ -19,14 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from micebench.cards import JudgeCard, check_fields
 from micebench.errors import CardError
-from micebench.judges.asker import Asker, AskingRules
-from micebench.judges.asking import Check, Unanswered, said_verbatim, total_usage
-from micebench.judges.components.base import Components, Reply, Request
-from micebench.judges.components.build import build, probe_vlm
-from micebench.judges.prompts import Prompts
-from micebench.judges.reasoning import Unreadable
-from micebench.judges.score_objects import read_scores
-from micebench.judges.walks import WalkingJudge
+from micebench.judges.models.base import Components, Reply, Request
+from micebench.judges.models.factory import build, probe_vlm
+from micebench.judges.runtime.scheduler import Check, Unanswered, said_verbatim, total_usage
+from micebench.judges.runtime.session_judge import WalkingJudge
+from micebench.judges.vlm.prompts import Prompts
+from micebench.judges.vlm.questions import Asker, AskingRules
+from micebench.judges.vlm.reasoning import Unreadable
+from micebench.judges.vlm.score_objects import read_scores
 from micebench.verdicts import Question, Status, Verdict
 
 FOLLOWING = ("prompt_following", "consistency")

@@ -3,7 +3,7 @@
 import re
 
 from micebench.errors import HopelessEndpoint
-from micebench.judges.components.base import Failure
+from micebench.judges.models.base import Failure
 from micebench.verdicts import Status
 
 LEAST_QUESTIONS, LEAST_SESSIONS = 10, 3

@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from micebench.judges.asking import Asked, Check, Unanswered
-from micebench.judges.components.base import Ask, Request
+from micebench.judges.models.base import Ask, Request
+from micebench.judges.runtime.scheduler import Asked, Check, Unanswered
 
 _STRIDE = 1_000_003  # more than the votes of one request, each of which counts on from the seed
 _SEEDS = 1 << 30  # room for seed + vote in 31 bits

@@ -21,9 +21,9 @@ from itertools import islice
 from typing import Any
 
 from micebench.errors import EndpointError, described
-from micebench.judges.callers import Callers
-from micebench.judges.components.base import Ask, Components, Detect, Embed, Failure, Read, Reply, Request
-from micebench.judges.streak import Streak
+from micebench.judges.models.base import Ask, Components, Detect, Embed, Failure, Read, Reply, Request
+from micebench.judges.runtime.error_streak import Streak
+from micebench.utils.daemon_pool import Callers
 from micebench.verdicts import Status, Verdict
 
 Asked = Request | tuple[Request, ...]

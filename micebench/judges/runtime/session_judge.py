@@ -3,9 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 
-from micebench.judges.again import again
-from micebench.judges.asking import Check, answer_each
-from micebench.judges.components.base import Components
+from micebench.judges.models.base import Components
+from micebench.judges.runtime.retry import again
+from micebench.judges.runtime.scheduler import Check, answer_each
 from micebench.verdicts import Question, Verdict
 
 _LEAST_AHEAD = 16

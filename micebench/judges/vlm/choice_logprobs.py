@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from math import exp, log
 
-from micebench.judges.reasoning import Unreadable, after_reasoning
+from micebench.judges.vlm.reasoning import Unreadable, after_reasoning
 
 _BLANKS = str.maketrans("▁ĠĊ", "  \n")  # how tokenizers spell white space
 _ROUNDING = 1e-6

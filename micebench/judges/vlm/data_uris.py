@@ -4,8 +4,8 @@ import base64
 import threading
 from typing import Protocol, runtime_checkable
 
-from micebench.lru import Lru
-from micebench.png import encode_png
+from micebench.utils.lru_cache import Lru
+from micebench.utils.png import encode_png
 from micebench.verdicts import LazyImage
 
 _ROOM_BYTES = 256 << 20

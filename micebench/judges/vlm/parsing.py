@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from math import exp
 from typing import TypeVar
 
-from micebench.judges.reasoning import Unreadable, after_reasoning, refuse_markup, unformatted
+from micebench.judges.vlm.reasoning import Unreadable, after_reasoning, refuse_markup, unformatted
 
 _OWNER = r"(?:(?:my|the|our|overall|final)\s+)*"
 _DECISIONS, _SCORES = "answer|decision|verdict|judge?ment|conclusion", "score|rating"

@@ -6,19 +6,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from micebench.judges import answers
-from micebench.judges.asking import Unanswered
-from micebench.judges.components.base import Ask, Failure, Reply, Request
-from micebench.judges.prompts import Prompts
-from micebench.judges.reasoning import Unreadable
+from micebench.judges.models.base import Ask, Failure, Reply, Request
+from micebench.judges.runtime.scheduler import Unanswered
+from micebench.judges.vlm import parsing
+from micebench.judges.vlm.prompts import Prompts
+from micebench.judges.vlm.reasoning import Unreadable
 from micebench.verdicts import LazyImage, Status
 
 Mode = Literal["yes_no", "contains", "reasoned", "score", "expected"]
 _READERS: Mapping[Mode, Callable[[str], float]] = {
-    "yes_no": answers.yes_no,
-    "contains": answers.contains_yes,
-    "reasoned": answers.reasoned,
-    "score": answers.score,
+    "yes_no": parsing.yes_no,
+    "contains": parsing.contains_yes,
+    "reasoned": parsing.reasoned,
+    "score": parsing.score,
 }
 
 
@@ -75,7 +75,7 @@ class Asker:
         choices = tuple(rules.choices) if rules.mode == "expected" else ()
         answer: Reply = yield self.ask(text, images, votes=rules.votes, choices=choices)
         if rules.mode == "expected":
-            return read(lambda: answers.expected(answer.choice_logprobs or {}, rules.choices, rules.least_mass))
+            return read(lambda: parsing.expected(answer.choice_logprobs or {}, rules.choices, rules.least_mass))
         reader = _READERS[rules.mode]
         values = [read(lambda said=said: float(reader(said))) for said in answer.spoken]
         return sum(values) / len(values)
@@ -83,12 +83,12 @@ class Asker:
     def text(self, prompt: str, images: Sequence[LazyImage], /, **words: str) -> Generator[Request, Any, str]:
         """What the model writes, one reply. Raises Unanswered."""
         answer: Reply = yield self.ask(self.prompts.render(prompt, **words), images)
-        return read(lambda: answers.written(answer.spoken[0]))
+        return read(lambda: parsing.written(answer.spoken[0]))
 
     def texts(self, prompt: str, images: Sequence[LazyImage], /, **words: str) -> Generator[Request, Any, list[str]]:
         """What the model writes, one reply per vote; all of them must be readable. Raises Unanswered."""
         answer: Reply = yield self.ask(self.prompts.render(prompt, **words), images, votes=self.rules.votes)
-        return [read(lambda said=said: answers.written(said)) for said in answer.spoken]
+        return [read(lambda said=said: parsing.written(said)) for said in answer.spoken]
 
     def ask(self, text: str, images: Sequence[LazyImage], *, votes: int = 1, choices: tuple[str, ...] = ()) -> Ask:
         """The request, with a seed that follows from the card's seed, the prompt and the images."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from micebench.errors import one_line
-from micebench.judges.reasoning import Unreadable, after_reasoning, refuse_markup
+from micebench.judges.vlm.reasoning import Unreadable, after_reasoning, refuse_markup
 
 _BRACES = 1000  # places in a reply where an object may begin
 _DIGITS = 15

@@ -9,8 +9,8 @@ import re
 from typing import NamedTuple
 
 from micebench.errors import one_line
-from micebench.judges.answers import decision
-from micebench.judges.reasoning import Unreadable, after_reasoning, refuse_markup, unformatted
+from micebench.judges.vlm.parsing import decision
+from micebench.judges.vlm.reasoning import Unreadable, after_reasoning, refuse_markup, unformatted
 
 _TAG = re.compile(r"<\s?(turn_\d+|final)\s?>([^<]*)<\s?/\s?\1\s?>", re.IGNORECASE)
 _ANY = re.compile(r"<\s?/?\s?(?:turn|final)\b[^>]*>?|<\s?/?\s?turn_?\s?\d+[^>]*>?", re.IGNORECASE)

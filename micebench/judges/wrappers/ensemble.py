@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from micebench.cards import JudgeCard, check_fields
 from micebench.errors import CardError
-from micebench.judges.asking import total_usage
-from micebench.judges.components.base import Reply
-from micebench.judges.members import Member, build_member, probe_member
+from micebench.judges.models.base import Reply
+from micebench.judges.runtime.scheduler import total_usage
+from micebench.judges.wrappers.nested import Member, build_member, probe_member
 from micebench.verdicts import Question, Status, Verdict
 
 _GRAVEST = (Status.ERROR, Status.REFUSED, Status.UNPARSED, Status.INVALID_ANNOTATION, Status.NOT_APPLICABLE)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from micebench.cards import JudgeCard, load_card, made, resolve
 from micebench.errors import CardError
 from micebench.judges.base import Judge
-from micebench.judges.probing import probe
+from micebench.judges.runtime.preflight import probe
 
 
 class Member(BaseModel):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from micebench.cards import JudgeCard, check_fields
-from micebench.judges.members import Member, build_member, probe_member
+from micebench.judges.wrappers.nested import Member, build_member, probe_member
 from micebench.store.keys import derive_seed
 from micebench.verdicts import MeasureName, MetricName, Question, Status, Verdict
 

@@ -13,11 +13,11 @@ from micebench.cards import TaskCard, resolve
 from micebench.errors import DataError
 from micebench.instructions import ParsedEdit, by_pronoun, remain_names
 from micebench.sessions import ImageFile, Session
-from micebench.tasks.faults import FIELDS, KINDS, named_objects, parse_turn, same_object, session_faults
+from micebench.tasks.audit.checks import FIELDS, KINDS, named_objects, parse_turn, same_object, session_faults
+from micebench.tasks.audit.statistics import Tally
 from micebench.tasks.images import named_images
 from micebench.tasks.load import open_sessions
 from micebench.tasks.rows import BadRow
-from micebench.tasks.tally import Tally
 
 Severity = Literal["error", "warning", "note"]
 """error: unusable as it is; warning: a metric cannot be judged; note: odd, but nothing is lost."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from micebench.instructions import EDIT_TYPES, ParsedEdit, by_pronoun, remain_names
 from micebench.sessions import Session, Turn
-from micebench.tasks.faults import parse_turn
+from micebench.tasks.audit.checks import parse_turn
 
 PRONOUNS = ("its", "it", "their", "them", "there")
 """What later turns of a cu session refer with; the first of these that a turn contains is counted."""

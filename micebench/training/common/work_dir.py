@@ -11,10 +11,10 @@ from accelerate.state import AcceleratorState
 from pydantic import BaseModel, ValidationError
 
 from micebench.errors import RunError, one_line
-from micebench.heap import keep_freed_memory
-from micebench.json_lines import JsonFault, parse_json
+from micebench.utils.malloc import keep_freed_memory
+from micebench.utils.json_lines import JsonFault, parse_json
 from micebench.store.keys import content_key
-from micebench.textfile import check_writable, read_text
+from micebench.utils.text_files import check_writable, read_text
 
 _MOST_BYTES = 1 << 20  # of a recipe kept with its training
 Log = Callable[[int, dict[str, float]], None]

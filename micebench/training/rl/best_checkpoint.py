@@ -9,12 +9,12 @@ from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 
 from micebench.errors import MicebenchError
-from micebench.hush import hush
-from micebench.rl.policy import Policy
-from micebench.rl.processes import raise_together
-from micebench.rl.report import best_reading
-from micebench.rl.validation import Validation
-from micebench.train.workdir import Log
+from micebench.utils.quiet_logging import hush
+from micebench.training.rl.policies.diffusion import Policy
+from micebench.training.rl.distributed import raise_together
+from micebench.training.rl.report import best_reading
+from micebench.training.rl.validation import Validation
+from micebench.training.common.work_dir import Log
 
 
 class Selection:

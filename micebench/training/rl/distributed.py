@@ -8,8 +8,8 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from micebench.errors import MicebenchError, RunError
-from micebench.rl.recipe import RlRecipe
-from micebench.train.workdir import accelerator_for
+from micebench.training.rl.recipe import RlRecipe
+from micebench.training.common.work_dir import accelerator_for
 
 _PATIENCE = timedelta(days=1)
 """One process validates, or waits for a slow judge, while the others wait for it; the default is minutes."""

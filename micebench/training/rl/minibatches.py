@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from micebench.rl.advantages import Advantages
-from micebench.rl.rollout import Place
-from micebench.rl.traces import Trace
+from micebench.training.rl.advantages import Advantages
+from micebench.training.rl.rollout import Place
+from micebench.training.rl.policies.trajectories import Trace
 from micebench.store.keys import derive_seed
 
 

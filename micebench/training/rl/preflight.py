@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micebench.cards import EditorCard, TaskCard, load_card
-from micebench.engine.setup import JudgeSource, check_domain, judge_source
-from micebench.engine.weights import ModelFiles, card_identity, is_saved_pipeline, place, saved_pipeline_card
+from micebench.registry.sources import JudgeSource, check_domain, judge_source
+from micebench.registry.model_files import ModelFiles, card_identity, is_saved_pipeline, place, saved_pipeline_card
 from micebench.errors import CardError, RunError
-from micebench.rl.learnable import check_card
-from micebench.rl.recipe import RlRecipe
-from micebench.rl.rewards import check_metrics
+from micebench.training.rl.policies.checks import check_card
+from micebench.training.rl.recipe import RlRecipe
+from micebench.training.rl.rewards import check_metrics
 from micebench.tasks.load import load_task, load_task_card
-from micebench.train.workdir import noted_fields
+from micebench.training.common.work_dir import noted_fields
 
 if TYPE_CHECKING:
     from datasets import Dataset

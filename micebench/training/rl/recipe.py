@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from micebench.cards import check_fields, recipe_fields, recipe_path
 from micebench.cards.recipes import ID_PATTERN, MAX_ID
-from micebench.rl.advantages import AdvantageOptions
-from micebench.rl.lora import LoraOptions
-from micebench.rl.losses import Decay
-from micebench.rl.samplers import SamplingPlan
+from micebench.training.rl.advantages import AdvantageOptions
+from micebench.training.rl.policies.lora import LoraOptions
+from micebench.training.rl.losses import Decay
+from micebench.training.rl.samplers import SamplingPlan
 
 
 class _Part(BaseModel):

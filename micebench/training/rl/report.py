@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from micebench.engine.compare import compare
-from micebench.report.curve import read_curve
-from micebench.report.gain import by_kind, by_metric, difference
+from micebench.comparison.paired_runs import compare
+from micebench.report.training_curve import read_curve
+from micebench.publish.difference_tables import by_kind, by_metric, difference
 from micebench.report.plots import rewards_figure
-from micebench.rl.recipe import RlRecipe
-from micebench.rl.validation import Reading
+from micebench.training.rl.recipe import RlRecipe
+from micebench.training.rl.validation import Reading
 
 _REWARD = "advantage/reward/"
 

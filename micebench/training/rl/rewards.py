@@ -12,11 +12,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from micebench.engine.answering import Asked, Unit, answers, streamed
+from micebench.execution.judge_calls import Asked, Unit, answers, streamed
 from micebench.errors import CardError, MicebenchError, one_line
 from micebench.judges.base import Judge, StreamingJudge
-from micebench.judges.callers import Callers
-from micebench.rl.rollout import Place, Rollouts
+from micebench.utils.daemon_pool import Callers
+from micebench.training.rl.rollout import Place, Rollouts
 from micebench.verdicts import METRICS, MeasureName, MetricName, Question, Status, Verdict
 
 NO_IMAGE = "no_image"

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from micebench.editors.base import Edited, EditRequest
-from micebench.engine import edit
-from micebench.engine.images import StoredImage, source_png
-from micebench.engine.setup import Context
+from micebench.execution import session_loop
+from micebench.execution.images import StoredImage, source_png
+from micebench.registry.sources import Context
 from micebench.errors import EditorError
-from micebench.rl.samplers import SamplingPlan, draw_windows
+from micebench.training.rl.samplers import SamplingPlan, draw_windows
 from micebench.sessions import Session
 from micebench.store.keys import derive_seed, sha256
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from micebench.editors.base import EditResult
 
 T = TypeVar("T")
-"""What is kept of one edit to learn from, e.g. a `micebench.rl.traces.Trace`."""
+"""What is kept of one edit to learn from, e.g. a `micebench.training.rl.policies.trajectories.Trace`."""
 T_co = TypeVar("T_co", covariant=True)
 
 Place = tuple[int, int, int]
@@ -143,7 +143,7 @@ def roll_out(
         composed=spec.context == "composed",
     )
     chains = [
-        edit.Chain(
+        session_loop.Chain(
             row=number * spec.group + rollout,
             session=session.id,
             repeat=rollout,
@@ -154,8 +154,8 @@ def roll_out(
         for rollout in range(spec.group)
     ]
     editor = _Recorder(sample, spec, iteration)
-    protocol = edit.Protocol(_named(iteration), spec.context, spec.seed, spec.same_size)
-    for outcomes in edit.run_chains(editor, chains, protocol):
+    protocol = session_loop.Protocol(_named(iteration), spec.context, spec.seed, spec.same_size)
+    for outcomes in session_loop.run_chains(editor, chains, protocol):
         editor.check()
         for outcome in outcomes:
             _note(rollouts, outcome, editor.traces[outcome.seed])
@@ -208,7 +208,7 @@ def _named(iteration: int) -> str:
     return f"rl iteration {iteration}"
 
 
-def _note(rollouts: Rollouts[T], outcome: edit.Outcome, trace: T | None) -> None:
+def _note(rollouts: Rollouts[T], outcome: session_loop.Outcome, trace: T | None) -> None:
     session, rollout = divmod(outcome.row, rollouts.group)
     if outcome.png is None:
         rollouts.failures[session, rollout, outcome.turn - 1] = outcome.reason

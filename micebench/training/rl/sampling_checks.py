@@ -11,7 +11,7 @@ import numpy as np
 from micebench.cards import EditorCard, check_fields
 from micebench.editors.diffusers import PipelineOptions
 from micebench.errors import CardError, MicebenchError, needs_extra
-from micebench.rl.recipe import RlRecipe
+from micebench.training.rl.recipe import RlRecipe
 
 _SHIFTS = (0.0, 5.0)
 """Largest range of the time shift that a pipeline derives from an image's size."""

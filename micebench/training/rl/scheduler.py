@@ -15,7 +15,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from micebench.errors import MicebenchError
-from micebench.rl.samplers import SamplingPlan, log_prob, transition
+from micebench.training.rl.samplers import SamplingPlan, log_prob, transition
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,22 +19,22 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from micebench.cards import EditorCard
-from micebench.engine.weights import NO_FILES, ModelFiles
+from micebench.registry.model_files import NO_FILES, ModelFiles
 from micebench.errors import MicebenchError, NothingGained, RunError
-from micebench.rl.advantages import Advantages, advantages
-from micebench.rl.grpo import Grpo
-from micebench.rl.learning import Learner, Method
-from micebench.rl.lessons import choose
-from micebench.rl.nft import Nft
-from micebench.rl.policy import Policy, Trace
-from micebench.rl.processes import join_processes, raise_together
-from micebench.rl.recipe import RlRecipe
-from micebench.rl.report import write_report
-from micebench.rl.rewards import Rewards, RewardTable
-from micebench.rl.rollout import Rollouts, RolloutSpec, roll_out
-from micebench.rl.sampling_checks import check_sampling
-from micebench.rl.selection import Selection
-from micebench.rl.start import (
+from micebench.training.rl.advantages import Advantages, advantages
+from micebench.training.rl.methods.grpo import Grpo
+from micebench.training.rl.update import Learner, Method
+from micebench.training.rl.minibatches import choose
+from micebench.training.rl.methods.nft import Nft
+from micebench.training.rl.policies.diffusion import Policy, Trace
+from micebench.training.rl.distributed import join_processes, raise_together
+from micebench.training.rl.recipe import RlRecipe
+from micebench.training.rl.report import write_report
+from micebench.training.rl.rewards import Rewards, RewardTable
+from micebench.training.rl.rollout import Rollouts, RolloutSpec, roll_out
+from micebench.training.rl.sampling_checks import check_sampling
+from micebench.training.rl.best_checkpoint import Selection
+from micebench.training.rl.preflight import (
     check_splits,
     check_validation,
     check_validation_sessions,
@@ -43,12 +43,12 @@ from micebench.rl.start import (
     starting_model,
     training_sessions,
 )
-from micebench.rl.validation import Validation
+from micebench.training.rl.validation import Validation
 from micebench.sessions import Session
 from micebench.tasks.dataset import iter_sessions
 from micebench.tasks.load import load_task_card
-from micebench.textfile import check_writable
-from micebench.train.workdir import Log, Progress, claim, load_checkpoint, logger, save_checkpoint
+from micebench.utils.text_files import check_writable
+from micebench.training.common.work_dir import Log, Progress, claim, load_checkpoint, logger, save_checkpoint
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -11,11 +11,11 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from micebench.errors import RunError
-from micebench.rl.lessons import Batch, Lesson, edit_seed, updates
-from micebench.rl.policy import Policy, Trace, shape_of
-from micebench.rl.recipe import LearnRecipe
-from micebench.rl.rollout import Rollouts
-from micebench.rl.weights import Copy, Which
+from micebench.training.rl.minibatches import Batch, Lesson, edit_seed, updates
+from micebench.training.rl.policies.diffusion import Policy, Trace, shape_of
+from micebench.training.rl.recipe import LearnRecipe
+from micebench.training.rl.rollout import Rollouts
+from micebench.training.rl.policies.weights import Copy, Which
 
 
 class Method(Protocol):

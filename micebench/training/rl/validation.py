@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from micebench.cards import EditorCard
 from micebench.editors.base import Editor, EditRequest
-from micebench.engine.compare import compare
+from micebench.comparison.paired_runs import compare
 from micebench.engine.evaluate import evaluate
 from micebench.errors import RunError
-from micebench.rl.recipe import ValidationRecipe
+from micebench.training.rl.recipe import ValidationRecipe
 
 if TYPE_CHECKING:
     from micebench.editors.base import Edited, EditResult

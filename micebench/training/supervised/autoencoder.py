@@ -10,10 +10,10 @@ import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL
 
-from micebench.train.components import build_autoencoder
-from micebench.train.optimizers import build_optimizers, set_rate, split_parameters
-from micebench.train.recipe import AutoencoderRecipe, FlowRecipe
-from micebench.train.stream import Batches, batches, to_unit
+from micebench.training.supervised.model_builder import build_autoencoder
+from micebench.training.common.optimizers import build_optimizers, set_rate, split_parameters
+from micebench.training.supervised.recipe import AutoencoderRecipe, FlowRecipe
+from micebench.training.supervised.dataset import Batches, batches, to_unit
 
 
 def train_autoencoder(

@@ -17,7 +17,7 @@ from micebench.instructions import EditType
 from micebench.mini.generate import Plan, Split, plans
 from micebench.mini.render import render
 from micebench.mini.world import Scene
-from micebench.train.recipe import Context, FlowRecipe, round_of
+from micebench.training.supervised.recipe import Context, FlowRecipe, round_of
 
 _TURNS = 3
 

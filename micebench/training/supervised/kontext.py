@@ -22,8 +22,8 @@ from diffusers.training_utils import EMAModel
 
 from micebench.cards import EditorCard, load_card
 from micebench.errors import NothingGained, RunError
-from micebench.train.autoencoder import train_autoencoder
-from micebench.train.components import (
+from micebench.training.supervised.autoencoder import train_autoencoder
+from micebench.training.supervised.model_builder import (
     Editor,
     build_editor,
     build_pipeline,
@@ -31,11 +31,11 @@ from micebench.train.components import (
     save_pipeline,
     tokenize,
 )
-from micebench.train.flow import flow_loss, interpolate, pack, position_ids, sample_sigmas
-from micebench.train.recipe import FlowRecipe, Recipe, round_of
-from micebench.train.stream import Batches, batches, to_unit
-from micebench.train.validate import validate
-from micebench.train.workdir import Log, Progress, accelerator_for, claim, load_checkpoint, logger, save_checkpoint
+from micebench.training.supervised.flow import flow_loss, interpolate, pack, position_ids, sample_sigmas
+from micebench.training.supervised.recipe import FlowRecipe, Recipe, round_of
+from micebench.training.supervised.dataset import Batches, batches, to_unit
+from micebench.training.supervised.validate import validate
+from micebench.training.common.work_dir import Log, Progress, accelerator_for, claim, load_checkpoint, logger, save_checkpoint
 
 
 def train_kontext(recipe: Recipe, work: Path, show: Log | None = None, device: str | None = None) -> Path:

@@ -17,8 +17,8 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
 from micebench.mini.world import IMAGE_PX
-from micebench.train.recipe import AutoencoderRecipe, Recipe, TextRecipe
-from micebench.train.words import EOS_ID, PAD_ID, build_tokenizer
+from micebench.training.supervised.recipe import AutoencoderRecipe, Recipe, TextRecipe
+from micebench.training.supervised.tokenizer import EOS_ID, PAD_ID, build_tokenizer
 
 
 def build_autoencoder(part: AutoencoderRecipe) -> AutoencoderKL:

@@ -13,20 +13,20 @@ from PIL import Image
 
 from micebench.cards import JudgeCard, load_card
 from micebench.editors.diffusers.finite import NOT_FINITE, call_pipeline
-from micebench.engine.images import StoredImage
+from micebench.execution.images import StoredImage
 from micebench.errors import RunError
-from micebench.hush import hush
+from micebench.utils.quiet_logging import hush
 from micebench.instructions import EDIT_TYPES
-from micebench.judges.exact import ExactJudge
+from micebench.judges.exact.judge import ExactJudge
 from micebench.mini.generate import Plan, plans
 from micebench.mini.render import render
 from micebench.mini.world import IMAGE_PX
-from micebench.png import encode_png
+from micebench.utils.png import encode_png
 from micebench.sessions import TRACKS, Track
 from micebench.store.keys import sha256
 from micebench.tasks.mini import to_session
-from micebench.train.recipe import Recipe
-from micebench.train.stream import Context, prompt_of
+from micebench.training.supervised.recipe import Recipe
+from micebench.training.supervised.dataset import Context, prompt_of
 from micebench.verdicts import Question
 
 _METRICS = ("IF", "CC.object", "CC.background", "GA")

@@ -16,13 +16,13 @@ import httpcore2
 import httpx2
 
 from micebench.errors import CardError, one_line
-from micebench.http.answers import OUT_OF_CREDIT, Answer, Outage, as_text, excerpt
-from micebench.http.deadlines import ending_at
-from micebench.http.patience import Patience, retry_after
-from micebench.http.redaction import Redactor, in_headers
-from micebench.http.server_errors import PASSING, error_in
-from micebench.http.transport import Transport, why_no_connection
-from micebench.http.urls import base_of, below, origin_of, secrets_in, shown
+from micebench.utils.http.answers import OUT_OF_CREDIT, Answer, Outage, as_text, excerpt
+from micebench.utils.http.deadlines import ending_at
+from micebench.utils.http.patience import Patience, retry_after
+from micebench.utils.http.redaction import Redactor, in_headers
+from micebench.utils.http.server_errors import PASSING, error_in
+from micebench.utils.http.transport import Transport, why_no_connection
+from micebench.utils.http.urls import base_of, below, origin_of, secrets_in, shown
 
 _CONNECT_S = 15.0
 _CHECKED = 1 << 14  # bytes of a body that is not JSON; more than an excerpt takes

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import httpx2
 
 from micebench.errors import CardError, one_line
-from micebench.http.urls import Origin, origin_of, shown
+from micebench.utils.http.urls import Origin, origin_of, shown
 
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 _HOST = re.compile(r"[\w.:-]+")

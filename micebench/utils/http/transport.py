@@ -8,9 +8,9 @@ from typing import Any
 import httpcore2
 import httpx2
 
-from micebench.http.deadlines import LimitedBackend
-from micebench.http.environment import EnvironmentProxy, proxy_for, tls_context
-from micebench.http.urls import Origin
+from micebench.utils.http.deadlines import LimitedBackend
+from micebench.utils.http.environment import EnvironmentProxy, proxy_for, tls_context
+from micebench.utils.http.urls import Origin
 
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 

@@ -15,7 +15,7 @@ from micebench.cards import AdapterSource  # noqa: E402
 from micebench.editors.diffusers import DiffusersEditor  # noqa: E402
 from micebench.errors import CardError  # noqa: E402
 from tests.editors.conftest import difference, request  # noqa: E402
-from tests.editors.test_an_adapter_makes_another_model import save_lora  # noqa: E402
+from tests.editors.diffusers.test_loading_adapters import save_lora  # noqa: E402
 
 ATTENTION = ["to_q", "to_k", "to_v"]
 WEIGHTS, CONFIG, LORA = "adapter_model.safetensors", "adapter_config.json", "pytorch_lora_weights.safetensors"

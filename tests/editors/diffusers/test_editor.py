@@ -9,8 +9,8 @@ pytest.importorskip("diffusers")
 
 from micebench.editors.base import EditRequest  # noqa: E402
 from micebench.editors.diffusers import DiffusersEditor  # noqa: E402
-from micebench.engine.setup import editor_source  # noqa: E402
 from micebench.errors import CardError  # noqa: E402
+from micebench.registry.sources import editor_source  # noqa: E402
 from micebench.tasks.load import load_task_card  # noqa: E402
 from tests.editors.conftest import difference, request  # noqa: E402
 

@@ -10,7 +10,7 @@ diffusers = pytest.importorskip("diffusers")
 
 from micebench.editors.diffusers import DiffusersEditor  # noqa: E402
 from micebench.editors.diffusers.embeddings import remember_prompts  # noqa: E402
-from micebench.editors.diffusers.habits import HABITS  # noqa: E402
+from micebench.editors.diffusers.pipeline_specs import HABITS  # noqa: E402
 from micebench.errors import CardError  # noqa: E402
 from tests.editors.conftest import difference, request  # noqa: E402
 from tests.editors.tiny_pipelines import OPTIONS  # noqa: E402

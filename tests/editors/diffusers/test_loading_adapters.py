@@ -10,9 +10,9 @@ peft = pytest.importorskip("peft")
 
 from micebench.cards import AdapterSource  # noqa: E402
 from micebench.editors.diffusers import DiffusersEditor  # noqa: E402
-from micebench.engine.setup import editor_source  # noqa: E402
-from micebench.engine.weights import ModelFiles  # noqa: E402
 from micebench.errors import CardError  # noqa: E402
+from micebench.registry.model_files import ModelFiles  # noqa: E402
+from micebench.registry.sources import editor_source  # noqa: E402
 from micebench.tasks.load import load_task_card  # noqa: E402
 from tests.editors.conftest import difference, request  # noqa: E402
 

@@ -10,9 +10,9 @@ from micebench.cards import EditorCard, check_fields, find_cards, load_card
 from micebench.cli import build_app
 from micebench.editors.diffusers.checks import check_call, check_options
 from micebench.editors.diffusers.options import PipelineOptions
-from micebench.engine.setup import editor_source
-from micebench.engine.weights import ModelFiles
 from micebench.errors import CardError
+from micebench.registry.model_files import ModelFiles
+from micebench.registry.sources import editor_source
 from micebench.tasks.load import load_task_card
 
 PHOTO_MODELS = sorted(

@@ -14,7 +14,7 @@ import micebench
 from micebench.cards import DataSource, TaskCard
 from micebench.editors.base import EditRequest
 from micebench.editors.diffusers import DiffusersEditor
-from micebench.editors.diffusers.habits import HABITS
+from micebench.editors.diffusers.pipeline_specs import HABITS
 from tests.editors.conftest import difference, photograph, request
 from tests.editors.tiny_pipelines import TINY
 

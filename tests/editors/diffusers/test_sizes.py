@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from micebench.editors.diffusers.habits import HABITS
 from micebench.editors.diffusers.options import Area, AtMost
+from micebench.editors.diffusers.pipeline_specs import HABITS
 from micebench.editors.diffusers.sizes import working_size
 
 KONTEXT = HABITS["FluxKontextPipeline"].preferred

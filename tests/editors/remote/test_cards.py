@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from micebench.cards import EditorCard, check_fields, find_cards, load_card, resolve
-from micebench.editors.gemini import GeminiEditor
-from micebench.editors.openai_images import OpenAIImagesEditor
-from micebench.editors.remote import each
+from micebench.editors.remote.endpoint_editor import each
+from micebench.editors.remote.gemini import GeminiEditor
+from micebench.editors.remote.openai_images import OpenAIImagesEditor
 from micebench.errors import CardError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KINDS = ("openai_images:", "gemini:", "replay:")
 SHIPPED = [name for name, path in find_cards(EditorCard).items() if any(kind in path.read_text() for kind in KINDS)]
 PAGE = (ROOT / "docs/editors-remote.md").read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ from PIL import Image
 
 from micebench.cards import EditorCard
 from micebench.editors.base import Edited, EditRequest
-from micebench.editors.gemini import GeminiEditor
-from tests.editors.loopback import Behaviour, Reply, Server, b64, in_turn, serving
+from micebench.editors.remote.gemini import GeminiEditor
+from tests.editors.fake_image_server import Behaviour, Reply, Server, b64, in_turn, serving
 
 QUICK = {"attempts": 2, "timeout_s": 30.0, "deadline_s": 60.0, "first_wait_s": 0.01}
 

@@ -14,10 +14,10 @@ from PIL import Image
 
 from micebench.cards import EditorCard
 from micebench.editors.base import Edited, EditRequest
-from micebench.editors.openai_images import OpenAIImagesEditor
+from micebench.editors.remote.openai_images import OpenAIImagesEditor
 from micebench.errors import CardError
-from micebench.http import Answer, Endpoint, Outage, Patience, retry_after
-from tests.editors.loopback import Behaviour, Reply, Server, as_bytes, b64, in_turn, serving
+from micebench.utils.http import Answer, Endpoint, Outage, Patience, retry_after
+from tests.editors.fake_image_server import Behaviour, Reply, Server, as_bytes, b64, in_turn, serving
 
 QUICK = {"attempts": 4, "timeout_s": 30.0, "deadline_s": 60.0, "first_wait_s": 0.01, "longest_wait_s": 0.05}
 

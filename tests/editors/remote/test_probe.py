@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from micebench.editors.gemini import GeminiEditor
-from micebench.editors.openai_images import OpenAIImagesEditor
-from micebench.engine.setup import EditorSource
+from micebench.editors.remote.gemini import GeminiEditor
+from micebench.editors.remote.openai_images import OpenAIImagesEditor
 from micebench.errors import CardError
-from tests.editors.loopback import Call, Reply, in_turn, serving
-from tests.editors.test_image_servers_are_asked_patiently import card, made, one, picture
-from tests.http.raw_server import drips, serving_bytes
+from micebench.registry.sources import EditorSource
+from tests.editors.fake_image_server import Call, Reply, in_turn, serving
+from tests.editors.remote.test_openai_images import card, made, one, picture
+from tests.utils.http.raw_server import drips, serving_bytes
 
 ONCE = {"patience": {"attempts": 1, "timeout_s": 5}}
 
@@ -43,7 +43,7 @@ def test_any_answer_will_do_and_nothing_is_asked_for(status: int) -> None:
 def test_the_engine_looks_for_the_server_of_a_card() -> None:
     named = card(unused_url(), **ONCE)
     source = EditorSource("remote", "0", "last", 1, card=named.model_copy(update={
-        "editor": "micebench.editors.openai_images:OpenAIImagesEditor"
+        "editor": "micebench.editors.remote.openai_images:OpenAIImagesEditor"
     }))  # fmt: skip
     with pytest.raises(CardError, match="does not answer: no connection"):
         source.probe()
@@ -86,6 +86,6 @@ def test_a_redirect_to_another_server_is_found_before_editing() -> None:
 
 
 def _request() -> Any:
-    from tests.editors.test_image_servers_are_asked_patiently import request
+    from tests.editors.remote.test_openai_images import request
 
     return request()

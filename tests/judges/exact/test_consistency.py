@@ -5,8 +5,8 @@ import pytest
 
 from micebench.mini.render import render, silhouette
 from micebench.verdicts import Status
+from tests.judges.exact.test_judge_planted_errors import GROUND, RECOLOR, REMOVE, SOURCE, references
 from tests.judges.scenario import ask, session_of
-from tests.judges.test_every_planted_error_is_caught import GROUND, RECOLOR, REMOVE, SOURCE, references
 
 
 @pytest.mark.parametrize("shift", [1, 10, 30])

@@ -7,8 +7,8 @@ import pytest
 
 from micebench import evaluate
 from micebench.cards import JudgeCard, load_card
-from micebench.engine.images import StoredImage
-from micebench.judges.exact import ExactJudge
+from micebench.execution.images import StoredImage
+from micebench.judges.exact.judge import ExactJudge
 from micebench.verdicts import Question
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micebench.judges.components.base import Ask, Failure, Reply
-from micebench.judges.components.completions import read_completion
-from micebench.judges.components.vlm_openai import OpenAIOptions, OpenAIVlm
-from micebench.judges.photo import PhotoJudge
+from micebench.judges.models.base import Ask, Failure, Reply
+from micebench.judges.models.completions import read_completion
+from micebench.judges.models.vlm_openai import OpenAIOptions, OpenAIVlm
+from micebench.judges.protocols.protocol_judge import PhotoJudge
 from micebench.store.journal import dump_line
 from micebench.verdicts import Status
-from tests.judges.loopback import Vlm, said, sends
+from tests.judges.fake_vlm_server import Vlm, said, sends
 from tests.judges.photo_cards import judge_card, questions
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from micebench.judges.components.base import Detect, Detection
-from micebench.judges.components.grounding_dino import GroundingDino, GroundingDinoOptions
-from micebench.judges.components.owlv2 import Owlv2, Owlv2Options
-from tests.judges.components import tiny_models as tiny
-from tests.judges.components.tiny_models import Photo, noise
+from micebench.judges.models.base import Detect, Detection
+from micebench.judges.models.grounding_dino import GroundingDino, GroundingDinoOptions
+from micebench.judges.models.owlv2 import Owlv2, Owlv2Options
+from tests.judges.models import tiny_models as tiny
+from tests.judges.models.tiny_models import Photo, noise
 
 Made = Callable[..., Any]
 

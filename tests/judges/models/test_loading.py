@@ -11,13 +11,17 @@ from PIL import Image
 from pydantic import ValidationError
 
 from micebench.errors import CardError
-from micebench.judges.components.base import Box, Detect, Embed, Failure
-from micebench.judges.components.dino import Dino, DinoOptions
-from micebench.judges.components.grounding_dino import GroundingDino, GroundingDinoOptions
-from micebench.judges.consistency.regions import background_mask
-from micebench.judges.consistency.similarity import object_similarity, patchwise_similarity, pooled_similarity
-from tests.judges.components import tiny_models as tiny
-from tests.judges.components.tiny_models import Broken, Photo, noise, portrait
+from micebench.judges.models.base import Box, Detect, Embed, Failure
+from micebench.judges.models.dino import Dino, DinoOptions
+from micebench.judges.models.grounding_dino import GroundingDino, GroundingDinoOptions
+from micebench.judges.protocols.consistency.regions import background_mask
+from micebench.judges.protocols.consistency.similarity import (
+    object_similarity,
+    patchwise_similarity,
+    pooled_similarity,
+)
+from tests.judges.models import tiny_models as tiny
+from tests.judges.models.tiny_models import Broken, Photo, noise, portrait
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 

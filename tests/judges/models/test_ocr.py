@@ -4,10 +4,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from micebench.errors import MicebenchError
-from micebench.judges.components import ocr
-from micebench.judges.components.base import Failure, Read
-from micebench.judges.components.ocr import OcrOptions, RapidOcr
-from tests.judges.components.tiny_models import Broken, Photo, noise
+from micebench.judges.models import ocr
+from micebench.judges.models.base import Failure, Read
+from micebench.judges.models.ocr import OcrOptions, RapidOcr
+from tests.judges.models.tiny_models import Broken, Photo, noise
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ from PIL import Image
 
 from micebench.cards import JudgeCard
 from micebench.errors import CardError
-from micebench.judges.boxes import area, iou
-from micebench.judges.components.base import Box, Detect, Detection, Failure
-from micebench.judges.components.build import build
-from micebench.judges.components.grounding_dino import GroundingDino, GroundingDinoOptions
-from micebench.judges.components.owlv2 import Owlv2, Owlv2Options, squared
-from tests.judges.components import tiny_models as tiny
-from tests.judges.components.tiny_models import Broken, Photo, noise
+from micebench.judges.models.base import Box, Detect, Detection, Failure
+from micebench.judges.models.boxes import area, iou
+from micebench.judges.models.factory import build
+from micebench.judges.models.grounding_dino import GroundingDino, GroundingDinoOptions
+from micebench.judges.models.owlv2 import Owlv2, Owlv2Options, squared
+from tests.judges.models import tiny_models as tiny
+from tests.judges.models.tiny_models import Broken, Photo, noise
 
 SIDE, PATCH = 64, 8
 NAMES = ("Tabby Cat.", "red chair", "hat")
@@ -178,7 +178,12 @@ def test_an_output_that_is_not_finite_is_a_failure(folder: Path) -> None:
 def test_a_card_names_it_by_kind(folder: Path) -> None:
     def card(**detector: Any) -> tuple[JudgeCard, dict[str, Any]]:
         said = {"kind": "owlv2", "repo": str(folder), "device": "cpu"} | detector
-        fields = {"id": "mine", "description": "d", "domain": "photo", "judge": "micebench.judges.photo:PhotoJudge"}
+        fields = {
+            "id": "mine",
+            "description": "d",
+            "domain": "photo",
+            "judge": "micebench.judges.protocols.protocol_judge:PhotoJudge",
+        }
         return JudgeCard.model_validate(fields | {"metrics": ["CC.object"]}), {"detector": said}
 
     assert isinstance(build(*card()).detector, Owlv2)

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from micebench.engine.images import StoredImage
 from micebench.errors import CardError
-from micebench.judges.components.base import Ask, Failure, Reply
-from micebench.judges.components.uris import PngUris
-from micebench.judges.components.vlm_openai import OpenAIOptions, OpenAIVlm
-from micebench.judges.photo import PhotoJudge
-from micebench.png import encode_png
+from micebench.execution.images import StoredImage
+from micebench.judges.models.base import Ask, Failure, Reply
+from micebench.judges.models.vlm_openai import OpenAIOptions, OpenAIVlm
+from micebench.judges.protocols.protocol_judge import PhotoJudge
+from micebench.judges.vlm.data_uris import PngUris
+from micebench.utils.png import encode_png
 from micebench.verdicts import Status
-from tests.judges.loopback import Act, Vlm, completes, said, sends
+from tests.judges.fake_vlm_server import Act, Vlm, completes, said, sends
 from tests.judges.photo_cards import Picture, judge_card, questions
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from micebench.errors import CardError
-from micebench.judges.components.base import Ask, Reply
-from micebench.judges.components.vlm_openai import OpenAIOptions, OpenAIVlm
-from tests.editors.loopback import Call, serving
-from tests.editors.loopback import Reply as Sent
-from tests.judges.loopback import Vlm, completes, said, sends
+from micebench.judges.models.base import Ask, Reply
+from micebench.judges.models.vlm_openai import OpenAIOptions, OpenAIVlm
+from tests.editors.fake_image_server import Call, serving
+from tests.editors.fake_image_server import Reply as Sent
+from tests.judges.fake_vlm_server import Vlm, completes, said, sends
 
 OTHERS = sends(200, b'{"data": [{"id": "openai/*"}, {"id": "base"}]}')
 NO_LIST = sends(404, b'{"detail": "Not Found"}')

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from micebench.errors import CardError
-from micebench.judges.answers import contains_yes
-from micebench.judges.asker import Asker, AskingRules
-from micebench.judges.asking import Check, answer
-from micebench.judges.components.base import Ask, Components, Failure, Reply
-from micebench.judges.prompts import Prompts
-from micebench.judges.reasoning import Unreadable
+from micebench.judges.models.base import Ask, Components, Failure, Reply
+from micebench.judges.runtime.scheduler import Check, answer
+from micebench.judges.vlm.parsing import contains_yes
+from micebench.judges.vlm.prompts import Prompts
+from micebench.judges.vlm.questions import Asker, AskingRules
+from micebench.judges.vlm.reasoning import Unreadable
 from micebench.verdicts import Status, Verdict
 from tests.judges.photo_cards import Picture, judge_card
 
 pytest.importorskip("transformers")
 
-from micebench.judges.components.vlm_transformers import TransformersOptions, TransformersVlm
+from micebench.judges.models.vlm_transformers import TransformersOptions, TransformersVlm
 from tests.judges.tiny_vlm import save_tiny_vlm
 
 IMAGES = (Picture(1), Picture(2))

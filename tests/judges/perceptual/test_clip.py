@@ -10,8 +10,8 @@ from PIL import Image
 
 from micebench.cards import JudgeCard
 from micebench.errors import MicebenchError
-from micebench.judges.components.base import Embed
-from micebench.judges.components.dino import Dino, DinoOptions
+from micebench.judges.models.base import Embed
+from micebench.judges.models.dino import Dino, DinoOptions
 from micebench.judges.perceptual.clip import Clip, ClipWeights, prepared
 from micebench.judges.perceptual.distance import Lpips, LpipsOptions
 from micebench.judges.perceptual.judge import PerceptualJudge

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from micebench.cards import JudgeCard, load_card
-from micebench.judges.components.base import Ask, Components, Failure, Reply
-from micebench.judges.photo import PhotoJudge
+from micebench.judges.models.base import Ask, Components, Failure, Reply
+from micebench.judges.protocols.protocol_judge import PhotoJudge
 from micebench.verdicts import Question, Status, Verdict
-from tests.judges.loopback import walk
+from tests.judges.fake_vlm_server import walk
 from tests.judges.photo_cards import SHIPPED, judge_card, questions, session
 
 YES = {turns: walk(turns, "yes") for turns in (1, 2, 3)}

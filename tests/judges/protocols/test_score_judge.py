@@ -9,11 +9,11 @@ from PIL import Image
 
 from micebench.cards import JudgeCard, check_fields, load_card
 from micebench.errors import CardError
-from micebench.judges.answers import Unreadable
-from micebench.judges.components.base import Ask, Components, Failure, Reply
-from micebench.judges.components.build import options_of
-from micebench.judges.score_objects import read_scores
-from micebench.judges.scoring import ScoringJudge, ScoringOptions, ScoringRules
+from micebench.judges.models.base import Ask, Components, Failure, Reply
+from micebench.judges.models.factory import options_of
+from micebench.judges.protocols.score_judge import ScoringJudge, ScoringOptions, ScoringRules
+from micebench.judges.vlm.parsing import Unreadable
+from micebench.judges.vlm.score_objects import read_scores
 from micebench.metrics import STATUS_CODES, VerdictTable, summarize
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.verdicts import Question, Status

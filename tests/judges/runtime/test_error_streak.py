@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from micebench.errors import HopelessEndpoint
-from micebench.judges.asking import Check, answer_each
-from micebench.judges.components.base import Ask, Components, Failure, Reply
-from micebench.judges.streak import LEAST_QUESTIONS, LEAST_SESSIONS
+from micebench.judges.models.base import Ask, Components, Failure, Reply
+from micebench.judges.runtime.error_streak import LEAST_QUESTIONS, LEAST_SESSIONS
+from micebench.judges.runtime.scheduler import Check, answer_each
 from micebench.verdicts import Status, Verdict
 
 YES = Reply(("yes",), None, None, 0.0)

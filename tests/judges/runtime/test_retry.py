@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from micebench.engine.evaluate import evaluate, judge
-from micebench.judges.again import again
-from micebench.judges.asking import Check, Unanswered, answer
-from micebench.judges.components.base import Ask, Components, Embed, Failure, Reply
-from micebench.judges.photo import PhotoJudge
+from micebench.judges.models.base import Ask, Components, Embed, Failure, Reply
+from micebench.judges.protocols.protocol_judge import PhotoJudge
+from micebench.judges.runtime.retry import again
+from micebench.judges.runtime.scheduler import Check, Unanswered, answer
 from micebench.verdicts import Status, Verdict
-from tests.judges.loopback import Act, Vlm, completes, complies, sends
+from tests.judges.fake_vlm_server import Act, Vlm, completes, complies, sends
 from tests.judges.photo_cards import Picture, judge_card, judge_folder, questions
 from tests.toy import Painter, toy_cards
 

@@ -11,9 +11,9 @@ import pytest
 
 from micebench.engine.evaluate import evaluate
 from micebench.errors import DataError
-from micebench.judges.asking import Check, Unanswered, answer, answer_each
-from micebench.judges.callers import Callers
-from micebench.judges.components.base import Ask, Components, Detect, Embed, Failure, Reply
+from micebench.judges.models.base import Ask, Components, Detect, Embed, Failure, Reply
+from micebench.judges.runtime.scheduler import Check, Unanswered, answer, answer_each
+from micebench.utils.daemon_pool import Callers
 from micebench.verdicts import Question, Status, Verdict
 from tests.judges.photo_cards import Picture
 from tests.toy import Meter, Painter, toy_cards

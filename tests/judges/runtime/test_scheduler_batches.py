@@ -2,10 +2,10 @@
 
 import pytest
 
-from micebench.judges.asking import Unanswered, answer
-from micebench.judges.components.base import Ask, Components, Embed, Failure, Reply
+from micebench.judges.models.base import Ask, Components, Embed, Failure, Reply
+from micebench.judges.runtime.scheduler import Unanswered, answer
 from micebench.verdicts import Status, Verdict
-from tests.judges.consistency.bench import Eyes, plain
+from tests.judges.protocols.consistency.bench import Eyes, plain
 
 
 def test_independent_requests_are_one_batch_and_equal_ones_one_answer() -> None:

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from micebench.judges.asking import Check, answer
-from micebench.judges.components.base import Box, Components, Detect, Embed
-from micebench.judges.components.dino import Dino, DinoOptions
-from micebench.judges.components.grounding_dino import GroundingDino, GroundingDinoOptions
-from micebench.judges.consistency import ConsistencyRules, consistency
-from micebench.judges.following import follow
+from micebench.judges.models.base import Box, Components, Detect, Embed
+from micebench.judges.models.dino import Dino, DinoOptions
+from micebench.judges.models.grounding_dino import GroundingDino, GroundingDinoOptions
+from micebench.judges.protocols.consistency import ConsistencyRules, consistency
+from micebench.judges.protocols.following import follow
+from micebench.judges.runtime.scheduler import Check, answer
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.verdicts import Question
-from tests.judges.components import tiny_models as tiny
-from tests.judges.following.world import Asker, Plain, World, at, rules
+from tests.judges.models import tiny_models as tiny
+from tests.judges.protocols.following.world import Asker, Plain, World, at, rules
 
 FROM_PUBLISHED: dict[str, Any] = {"squash_px": 512, "covered": "zero", "registers_as_patches": True}
 CONSISTENCY = {

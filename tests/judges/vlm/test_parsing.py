@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micebench.judges import answers, tags
-from micebench.judges.answers import Unreadable
-from micebench.judges.components.choices import choice_logprobs
+from micebench.judges.vlm import parsing, tag_parsing
+from micebench.judges.vlm.choice_logprobs import choice_logprobs
+from micebench.judges.vlm.parsing import Unreadable
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from micebench.judges.components.choices import choice_logprobs
     ],
 )
 def test_a_clear_decision_is_read(reply: str, says: bool) -> None:
-    assert answers.yes_no(reply) is says
+    assert parsing.yes_no(reply) is says
 
 
 @pytest.mark.parametrize(
@@ -52,19 +52,19 @@ def test_a_clear_decision_is_read(reply: str, says: bool) -> None:
 )
 def test_anything_else_is_no_decision(reply: str) -> None:
     with pytest.raises(Unreadable):
-        answers.yes_no(reply)
+        parsing.yes_no(reply)
 
 
 def test_a_reasoned_verdict_needs_reasons() -> None:
-    assert answers.reasoned("There is a cat now.\nVerdict: yes")
+    assert parsing.reasoned("There is a cat now.\nVerdict: yes")
     for reply in ("yes", "Verdict: yes", "There is a cat now. Verdict: yes", "There is a cat.\nyes"):
         with pytest.raises(Unreadable):
-            answers.reasoned(reply)
+            parsing.reasoned(reply)
 
 
 def test_the_published_test_takes_any_yes() -> None:
-    assert answers.contains_yes("no, the eyes have not changed")
-    assert not answers.contains_yes("No.")
+    assert parsing.contains_yes("no, the eyes have not changed")
+    assert not parsing.contains_yes("No.")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_the_published_test_takes_any_yes() -> None:
     [("0", 0.0), ("10", 1.0), ("7.5", 0.75), ("7/10", 0.7), ("Much of it is there.\nScore: 3", 0.3), ("**8**", 0.8)],
 )
 def test_a_score_is_a_share_of_ten(reply: str, value: float) -> None:
-    assert answers.score(reply) == pytest.approx(value)
+    assert parsing.score(reply) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ def test_a_score_is_a_share_of_ten(reply: str, value: float) -> None:
 )
 def test_a_score_outside_the_form_is_none(reply: str) -> None:
     with pytest.raises(Unreadable):
-        answers.score(reply)
+        parsing.score(reply)
 
 
 @given(st.text(alphabet="yesno10. :\nVrdictScor/-<>think", max_size=40))
 def test_no_text_gives_a_number_outside_its_range(reply: str) -> None:
-    for read in (answers.yes_no, answers.reasoned, answers.score, answers.contains_yes):
+    for read in (parsing.yes_no, parsing.reasoned, parsing.score, parsing.contains_yes):
         try:
             value = float(read(reply))
         except Unreadable:
@@ -97,14 +97,14 @@ def test_no_text_gives_a_number_outside_its_range(reply: str) -> None:
 def test_an_expected_score_weighs_the_choices() -> None:
     values = {"Yes": 1.0, "No": 0.0}
     logprobs = {"Yes": math.log(0.6), "No": math.log(0.2)}
-    assert answers.expected(logprobs, values, 0.5) == pytest.approx(0.75)
-    assert answers.expected({"Yes": math.log(0.9)}, values, 0.5) == 1.0
+    assert parsing.expected(logprobs, values, 0.5) == pytest.approx(0.75)
+    assert parsing.expected({"Yes": math.log(0.9)}, values, 0.5) == 1.0
     with pytest.raises(Unreadable, match=r"only 0\.400"):
-        answers.expected({"Yes": math.log(0.3), "No": math.log(0.1)}, values, 0.5)
+        parsing.expected({"Yes": math.log(0.3), "No": math.log(0.1)}, values, 0.5)
     with pytest.raises(Unreadable):
-        answers.expected({}, values, 0.5)
+        parsing.expected({}, values, 0.5)
     with pytest.raises(Unreadable):
-        answers.expected({"Yes": math.nan}, values, 0.5)
+        parsing.expected({"Yes": math.nan}, values, 0.5)
 
 
 def test_spellings_of_a_choice_are_one_choice() -> None:
@@ -119,10 +119,10 @@ BAD = "<turn_1>yes</turn_1> the cat is there\n<turn_2>no</turn_2> - it is\nblue\
 
 
 def test_a_walk_through_the_turns_is_read() -> None:
-    assert tags.strict(GOOD, 2) is None
-    assert tags.strict(BAD, 2) == (2, "it is blue")
-    assert tags.strict(BAD, 3) == (2, "it is blue")
-    assert tags.strict(f"<think>{GOOD}</think>\n```\n{BAD}\n```", 2) == (2, "it is blue")
+    assert tag_parsing.strict(GOOD, 2) is None
+    assert tag_parsing.strict(BAD, 2) == (2, "it is blue")
+    assert tag_parsing.strict(BAD, 3) == (2, "it is blue")
+    assert tag_parsing.strict(f"<think>{GOOD}</think>\n```\n{BAD}\n```", 2) == (2, "it is blue")
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ def test_a_walk_through_the_turns_is_read() -> None:
 )
 def test_a_walk_that_contradicts_itself_is_none(reply: str, turns: int, why: str) -> None:
     with pytest.raises(Unreadable, match=why):
-        tags.strict(reply, turns)
+        tag_parsing.strict(reply, turns)
 
 
 def test_the_first_final_tag_is_what_the_published_script_takes() -> None:
-    assert tags.first_final("<turn_1>no</turn_1> <final>yes</final> <final>no</final>")
+    assert tag_parsing.first_final("<turn_1>no</turn_1> <final>yes</final> <final>no</final>")
     with pytest.raises(Unreadable):
-        tags.first_final("<turn_1>yes</turn_1>")
+        tag_parsing.first_final("<turn_1>yes</turn_1>")

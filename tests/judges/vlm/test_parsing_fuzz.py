@@ -9,18 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micebench.judges import answers, tags
-from micebench.judges.reasoning import Unreadable
-from micebench.judges.score_objects import read_scores
-from tests.judges.test_reasoning import FAMILIES, THOUGHT
+from micebench.judges.vlm import parsing, tag_parsing
+from micebench.judges.vlm.reasoning import Unreadable
+from micebench.judges.vlm.score_objects import read_scores
+from tests.judges.vlm.test_reasoning import FAMILIES, THOUGHT
 
 READERS: dict[str, tuple[Callable[[str], Any], str, Any]] = {
-    "contains": (answers.contains_yes, "No.", False),
-    "yes_no": (answers.yes_no, "Verdict: no", False),
-    "reasoned": (answers.reasoned, "It is gone.\nVerdict: no", False),
-    "score": (answers.score, "Score: 2", 0.2),
-    "first_match": (tags.first_final, "<turn_1>no</turn_1> gone\n<final>no</final>", False),
-    "strict": (lambda reply: tags.strict(reply, 1), "<turn_1>no</turn_1> gone\n<final>no</final>", (1, "gone")),
+    "contains": (parsing.contains_yes, "No.", False),
+    "yes_no": (parsing.yes_no, "Verdict: no", False),
+    "reasoned": (parsing.reasoned, "It is gone.\nVerdict: no", False),
+    "score": (parsing.score, "Score: 2", 0.2),
+    "first_match": (tag_parsing.first_final, "<turn_1>no</turn_1> gone\n<final>no</final>", False),
+    "strict": (
+        lambda reply: tag_parsing.strict(reply, 1),
+        "<turn_1>no</turn_1> gone\n<final>no</final>",
+        (1, "gone"),
+    ),
     "object": (lambda reply: read_scores(reply, ("consistency",), 10), '{"consistency": 2}', {"consistency": 2.0}),
 }
 WORDS = st.sampled_from(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from micebench.judges import answers, tags
-from micebench.judges.reasoning import Unreadable
-from micebench.judges.score_objects import read_scores
+from micebench.judges.vlm import parsing, tag_parsing
+from micebench.judges.vlm.reasoning import Unreadable
+from micebench.judges.vlm.score_objects import read_scores
 
 LINES = [
     "Verdict: {}", "**Judgement**: {}", "**Judgment:** {}", "### Verdict: {}", "# Final verdict: **{}**",
@@ -23,8 +23,8 @@ LINES = [
 @pytest.mark.parametrize("line", LINES)
 @pytest.mark.parametrize(("word", "value"), [("yes", True), ("No", False)])
 def test_a_verdict_is_read_in_any_markup(line: str, word: str, value: bool) -> None:
-    assert answers.yes_no(line.format(word)) is value
-    assert answers.reasoned(f"The ball is red.\n\n{line.format(word)}") is value
+    assert parsing.yes_no(line.format(word)) is value
+    assert parsing.reasoned(f"The ball is red.\n\n{line.format(word)}") is value
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_verdict_is_read_in_any_markup(line: str, word: str, value: bool) -> N
 )  # fmt: skip
 @pytest.mark.parametrize("line", ["Verdict: {}", "**Judgement**: {}", "### Verdict: {}", "**Verdict:**\n{}"])
 def test_words_that_are_not_one_answer_stay_unreadable(line: str, said: str) -> None:
-    for reader in (answers.yes_no, answers.reasoned):
+    for reader in (parsing.yes_no, parsing.reasoned):
         with pytest.raises(Unreadable):
             reader("The ball is red.\n" + line.format(said))
 
@@ -50,7 +50,7 @@ def test_words_that_are_not_one_answer_stay_unreadable(line: str, said: str) -> 
     ],
 )  # fmt: skip
 def test_markup_hides_no_contradiction(reply: str) -> None:
-    for reader in (answers.yes_no, answers.reasoned):
+    for reader in (parsing.yes_no, parsing.reasoned):
         with pytest.raises(Unreadable, match="contradict"):
             reader(reply)
 
@@ -65,7 +65,7 @@ def test_markup_hides_no_contradiction(reply: str) -> None:
     ],
 )  # fmt: skip
 def test_a_score_is_read_in_any_markup(reply: str) -> None:
-    assert answers.score(reply) == 0.8
+    assert parsing.score(reply) == 0.8
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_score_is_read_in_any_markup(reply: str) -> None:
 )  # fmt: skip
 def test_markup_makes_no_number_of_what_is_none(reply: str) -> None:
     with pytest.raises(Unreadable):
-        answers.score(reply)
+        parsing.score(reply)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_markup_makes_no_number_of_what_is_none(reply: str) -> None:
     ],
 )
 def test_tags_are_read_in_any_markup(reply: str) -> None:
-    assert tags.strict(reply, 2) == (2, "it is blue")
-    assert tags.first_final(reply) is False
+    assert tag_parsing.strict(reply, 2) == (2, "it is blue")
+    assert tag_parsing.first_final(reply) is False
 
 
 SCORES = {"prompt_following": 8.0, "consistency": 7.0}

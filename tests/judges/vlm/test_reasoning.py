@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from micebench.judges import answers, tags
-from micebench.judges.components.base import Ask, Failure, Reply
-from micebench.judges.components.vlm_openai import OpenAIOptions, OpenAIVlm
-from micebench.judges.photo import PhotoJudge
-from micebench.judges.reasoning import Unreadable, after_reasoning, left_open
-from micebench.judges.score_objects import read_scores
+from micebench.judges.models.base import Ask, Failure, Reply
+from micebench.judges.models.vlm_openai import OpenAIOptions, OpenAIVlm
+from micebench.judges.protocols.protocol_judge import PhotoJudge
+from micebench.judges.vlm import parsing, tag_parsing
+from micebench.judges.vlm.reasoning import Unreadable, after_reasoning, left_open
+from micebench.judges.vlm.score_objects import read_scores
 from micebench.verdicts import Status
-from tests.judges.loopback import Vlm, completes, said, sends
+from tests.judges.fake_vlm_server import Vlm, completes, said, sends
 from tests.judges.photo_cards import judge_card, questions
 
 FAMILIES = [
@@ -45,13 +45,13 @@ THOUGHT = (
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_answer_is_what_follows_the_reasoning(family: str) -> None:
-    assert answers.contains_yes(family.format(THOUGHT, "No.")) is False
-    assert answers.yes_no(family.format(THOUGHT, "No.")) is False
-    assert answers.reasoned(family.format(THOUGHT, "The ball is missing.\nVerdict: no")) is False
-    assert answers.score(family.format(THOUGHT, "Score: 2")) == 0.2
-    assert answers.written(family.format(THOUGHT, "STOP")) == "STOP"
-    assert tags.first_final(family.format(THOUGHT, NO_WALK)) is False
-    assert tags.strict(family.format(THOUGHT, NO_WALK), 1) == (1, "no ball")
+    assert parsing.contains_yes(family.format(THOUGHT, "No.")) is False
+    assert parsing.yes_no(family.format(THOUGHT, "No.")) is False
+    assert parsing.reasoned(family.format(THOUGHT, "The ball is missing.\nVerdict: no")) is False
+    assert parsing.score(family.format(THOUGHT, "Score: 2")) == 0.2
+    assert parsing.written(family.format(THOUGHT, "STOP")) == "STOP"
+    assert tag_parsing.first_final(family.format(THOUGHT, NO_WALK)) is False
+    assert tag_parsing.strict(family.format(THOUGHT, NO_WALK), 1) == (1, "no ball")
     scores = read_scores(family.format(THOUGHT, '{"prompt_following": 1, "consistency": 2}'), ("consistency",), 10)
     assert scores == {"consistency": 2}
 
@@ -69,12 +69,12 @@ UNCLEAR = [
 @pytest.mark.parametrize("markup", UNCLEAR)
 def test_reasoning_without_end_and_unknown_markup_have_no_value(markup: str) -> None:
     readers: dict[str, Callable[[str], Any]] = {
-        "yes": answers.contains_yes,
-        "no": answers.yes_no,
-        "It is red.\nVerdict: yes": answers.reasoned,
-        "8": answers.score,
-        "<final>yes</final>": tags.first_final,
-        NO_WALK: lambda reply: tags.strict(reply, 1),
+        "yes": parsing.contains_yes,
+        "no": parsing.yes_no,
+        "It is red.\nVerdict: yes": parsing.reasoned,
+        "8": parsing.score,
+        "<final>yes</final>": tag_parsing.first_final,
+        NO_WALK: lambda reply: tag_parsing.strict(reply, 1),
         '{"consistency": 9}': lambda reply: read_scores(reply, ("consistency",), 10),
     }
     for answer, reader in readers.items():
@@ -82,20 +82,20 @@ def test_reasoning_without_end_and_unknown_markup_have_no_value(markup: str) -> 
             reader(markup.format(answer, answer))
     if markup != "x <ponder> y {}":  # words in brackets may be what stands in an image
         with pytest.raises(Unreadable):
-            answers.written(markup.format("STOP", "STOP"))
+            parsing.written(markup.format("STOP", "STOP"))
 
 
 def test_nothing_after_the_reasoning_is_no_no() -> None:
     """The published test looks for a yes; an empty answer has none."""
-    for reader in (answers.contains_yes, answers.written):
+    for reader in (parsing.contains_yes, parsing.written):
         with pytest.raises(Unreadable, match="empty"):
             reader("<think>yes</think>")
 
 
 def test_what_an_image_says_may_stand_in_brackets() -> None:
-    assert answers.written("It says <EXIT> and [SALE]") == "It says <EXIT> and [SALE]"
-    assert answers.written("[EXIT]") == "[EXIT]"
-    assert answers.written("I <3 NY, 5 < 7") == "I <3 NY, 5 < 7"
+    assert parsing.written("It says <EXIT> and [SALE]") == "It says <EXIT> and [SALE]"
+    assert parsing.written("[EXIT]") == "[EXIT]"
+    assert parsing.written("I <3 NY, 5 < 7") == "I <3 NY, 5 < 7"
 
 
 def test_formatting_and_frames_do_not_matter() -> None:
@@ -105,21 +105,21 @@ def test_formatting_and_frames_do_not_matter() -> None:
         "\ufeffno",
     ]  # fmt: skip
     for reply in replies:
-        assert answers.yes_no(reply) is False
-        assert answers.contains_yes(reply) is False
-    assert answers.contains_yes('<span class="yes">no</span>') is False
+        assert parsing.yes_no(reply) is False
+        assert parsing.contains_yes(reply) is False
+    assert parsing.contains_yes('<span class="yes">no</span>') is False
 
 
 def test_a_hostile_reply_costs_little_and_has_no_value() -> None:
     start = time.monotonic()
     pieces = ["<", "<think>", "</think>", "<a ", " ", "[", "{", '{"a":', "*", "<|im_end|>", "<turn_1>", "*a", "<b>"]
     for piece in pieces:
-        for reader in (lambda text: read_scores(text, ("a",), 10), lambda text: tags.strict(text, 2)):
+        for reader in (lambda text: read_scores(text, ("a",), 10), lambda text: tag_parsing.strict(text, 2)):
             with pytest.raises(Unreadable):
                 reader(piece * (12_000 // len(piece)) + "8")
     for length in (40_000, 1_100_000):
         with pytest.raises(Unreadable, match="characters"):
-            answers.contains_yes("yes" * length)
+            parsing.contains_yes("yes" * length)
     assert time.monotonic() - start < 60
 
 

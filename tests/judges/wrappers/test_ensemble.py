@@ -6,7 +6,7 @@ import yaml
 
 from micebench.cards import JudgeCard, load_card
 from micebench.errors import CardError
-from micebench.judges.ensemble import EnsembleJudge
+from micebench.judges.wrappers.ensemble import EnsembleJudge
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.verdicts import Question, Status, Verdict
 from tests.judges.scenario import Pixels
@@ -35,7 +35,13 @@ def ensemble(folder, *members, metrics=("IF",), version=1, require=None):
     for name in SAYS:
         write(folder, name, f"{__name__}:Says", {}, ["IF", "GA"])
     pinned = [{"judge": name, "version": version} for name in members]
-    write(folder, "all", "micebench.judges.ensemble:EnsembleJudge", {"members": pinned, "require": require}, metrics)
+    write(
+        folder,
+        "all",
+        "micebench.judges.wrappers.ensemble:EnsembleJudge",
+        {"members": pinned, "require": require},
+        metrics,
+    )
     return EnsembleJudge(load_card(JudgeCard, "all", (folder,)))
 
 

@@ -13,9 +13,9 @@ import yaml
 from scipy.stats import norm
 
 from micebench.cards import JudgeCard, load_card
-from micebench.engine.setup import judge_source
 from micebench.errors import CardError
-from micebench.judges.noisy import NoisyJudge
+from micebench.judges.wrappers.noisy import NoisyJudge
+from micebench.registry.sources import judge_source
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.tasks.load import load_task_card
 from micebench.verdicts import METRICS, Question, Status, Verdict
@@ -50,7 +50,12 @@ class Named:
 def noisy(tmp_path):
     def build(value: float, **options: object) -> NoisyJudge:
         write(tmp_path, "fixed", f"{__name__}:Fixed", {"value": value})
-        write(tmp_path, "noisy", "micebench.judges.noisy:NoisyJudge", {"judge": "fixed", "version": 1, **options})
+        write(
+            tmp_path,
+            "noisy",
+            "micebench.judges.wrappers.noisy:NoisyJudge",
+            {"judge": "fixed", "version": 1, **options},
+        )
         return NoisyJudge(load_card(JudgeCard, "noisy", (tmp_path,)))
 
     return build

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from micebench.tasks.faults import is_residue, same_object
+from micebench.tasks.audit.checks import is_residue, same_object
 from tests.tasks.hand_made import make_card, mice_row, read
 
 Make = Callable[..., Path]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from micebench.cards import TaskCard, load_card
 from micebench.cli.check import check
-from micebench.tasks.audit import EXPLAINED, audit
+from micebench.tasks.audit.report import EXPLAINED, audit
 from tests.tasks.hand_made import RULE, make_card, mice_row, png, write, write_card, write_lines
 
 CARD = make_card("mice", "cu/test_metadata.jsonl", turns=3)

@@ -62,7 +62,7 @@ def write_judge(folder: Path, name: str = "patterned", **options) -> Path:
             "id": name,
             "description": "x",
             "domain": "photo",
-            "judge": "tests.rl.photographs:Patterned",
+            "judge": "tests.training.rl.photographs:Patterned",
             "metrics": ["IF", "CC.object"],
             "options": options,
         },

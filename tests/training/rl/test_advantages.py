@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from pydantic import ValidationError  # noqa: E402
 
 from micebench.errors import MicebenchError  # noqa: E402
-from micebench.rl.advantages import AdvantageOptions, advantages  # noqa: E402
+from micebench.training.rl.advantages import AdvantageOptions, advantages  # noqa: E402
 
 # One session, four rollouts, two turns. What follows instructions (IF) breaks the rest (CC), and the other way round.
 IF = [[1, 1], [1, 0], [0, 1], [0, 0]]

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from micebench.rl.advantages import AdvantageOptions, advantages  # noqa: E402
-from tests.rl.test_advantages_compare_within_a_session import HAND, WEIGHTS  # noqa: E402
+from micebench.training.rl.advantages import AdvantageOptions, advantages  # noqa: E402
+from tests.training.rl.test_advantages import HAND, WEIGHTS  # noqa: E402
 
 EVERY = [(aggregation, broadcast) for aggregation, broadcast, fusion, _ in HAND if fusion == "reward"]
 SHAPE = (3, 4, 2)

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from micebench.rl.advantages import AdvantageOptions, advantages  # noqa: E402
+from micebench.training.rl.advantages import AdvantageOptions, advantages  # noqa: E402
 
 EPSILON, CLIP = 1e-4, 2.0
 AGGREGATIONS = ["per_turn", "per_turn broadcast", "mean", "last", "product", "return_to_go"]

@@ -19,11 +19,11 @@ pytest.importorskip("peft")
 pytest.importorskip("accelerate")
 pytest.importorskip("tensorboard")
 
-from micebench.rl.recipe import load_rl_recipe  # noqa: E402
-from micebench.rl.trainer import train_rl  # noqa: E402
+from micebench.training.rl.recipe import load_rl_recipe  # noqa: E402
+from micebench.training.rl.trainer import train_rl  # noqa: E402
 from tests.editors.tiny_pipelines import with_small_megapixels, without_torchvision  # noqa: E402
-from tests.rl.photographs import write_judge, write_model, write_recipe, write_sessions  # noqa: E402
-from tests.rl.policies import UNGUIDED  # noqa: E402
+from tests.training.rl.photographs import write_judge, write_model, write_recipe, write_sessions  # noqa: E402
+from tests.training.rl.policies.diffusion_policies import UNGUIDED  # noqa: E402
 
 TOLERANCE = 0.05
 """Distance (L2, over all weights) between the two trainings, as a share of the way that one of them went. Float
@@ -34,7 +34,7 @@ Seen: 0.0002 (LoRA, NFT) and 0.016 (all weights, GRPO). A process that is not he
 WORKER = """
 import json, os, sys
 from accelerate.state import AcceleratorState
-from tests.rl.test_two_processes_are_as_good_as_one import with_small_pipelines
+from tests.training.rl.test_distributed import with_small_pipelines
 from micebench.cli import build_app, main
 
 with_small_pipelines()
@@ -70,7 +70,7 @@ def launch(processes: int, commands: list[list[str]]) -> list[tuple[int, str]]:
             subprocess.Popen(
                 [sys.executable, "-c", WORKER, json.dumps(commands)],
                 env={**os.environ, **{name: str(value) for name, value in place.items()}},
-                cwd=Path(__file__).resolve().parents[2],
+                cwd=Path(__file__).resolve().parents[3],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,

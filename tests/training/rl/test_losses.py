@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from micebench.rl.losses import gaussian_kl, grpo_loss, nft_loss, old_policy_decay, velocity_kl  # noqa: E402
+from micebench.training.rl.losses import gaussian_kl, grpo_loss, nft_loss, old_policy_decay, velocity_kl  # noqa: E402
 
 B, N, C = 3, 4, 2
 SIGMA = torch.tensor([1.0, 0.6, 0.2], dtype=torch.float64)

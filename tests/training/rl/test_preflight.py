@@ -9,11 +9,11 @@ pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
 
 from micebench.cards import EditorCard, load_card
-from micebench.engine.weights import NO_FILES, ModelFiles
+from micebench.registry.model_files import NO_FILES, ModelFiles
 from micebench.errors import CardError, RunError
-from micebench.rl.processes import join_processes
-from micebench.rl.recipe import load_rl_recipe
-from micebench.rl.start import (
+from micebench.training.rl.distributed import join_processes
+from micebench.training.rl.recipe import load_rl_recipe
+from micebench.training.rl.preflight import (
     check_splits,
     check_validation,
     claim_model,
@@ -21,8 +21,8 @@ from micebench.rl.start import (
     training_sessions,
 )
 from micebench.tasks.load import load_task_card
-from micebench.train.workdir import claim
-from tests.rl.photographs import write_judge, write_recipe, write_sessions
+from micebench.training.common.work_dir import claim
+from tests.training.rl.photographs import write_judge, write_recipe, write_sessions
 
 
 def start(recipe, card=None, files=NO_FILES):

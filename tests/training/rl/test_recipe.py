@@ -4,7 +4,7 @@ import pytest
 
 from micebench.cards import find_recipes, recipe_fields, recipe_path
 from micebench.errors import CardError
-from micebench.rl.recipe import load_rl_recipe
+from micebench.training.rl.recipe import load_rl_recipe
 
 SHIPPED = [name for name in find_recipes() if "rollout" in recipe_fields(recipe_path(name))]
 

@@ -13,17 +13,17 @@ import torch
 from micebench.cards import EditorCard, JudgeCard, load_card, resolve
 from micebench.editors.base import EditRequest
 from micebench.engine.evaluate import evaluate
-from micebench.engine.run import Run
-from micebench.engine.setup import judge_source
+from micebench.engine.run_reader import Run
+from micebench.registry.sources import judge_source
 from micebench.errors import CardError, EndpointError
-from micebench.judges.exact import ExactJudge
-from micebench.rl.rewards import Rewards, RewardTable
-from micebench.rl.rollout import RolloutSpec, roll_out
-from micebench.rl.samplers import SamplingPlan
+from micebench.judges.exact.judge import ExactJudge
+from micebench.training.rl.rewards import Rewards, RewardTable
+from micebench.training.rl.rollout import RolloutSpec, roll_out
+from micebench.training.rl.samplers import SamplingPlan
 from micebench.sessions import Session
 from micebench.tasks.load import load_task_card
 from micebench.verdicts import Question, Verdict
-from tests.rl.test_rollouts_edit_their_own_outputs import Policy, some, spec
+from tests.training.rl.test_rollout import Policy, some, spec
 from tests.toy import Meter
 
 METRICS = ("IF", "CC", "GA")

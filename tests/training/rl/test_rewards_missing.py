@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from micebench.editors.base import Edited
-from micebench.rl.rewards import RewardOutage, Rewards, RewardTable
-from micebench.rl.rollout import Rollouts, roll_out
+from micebench.training.rl.rewards import RewardOutage, Rewards, RewardTable
+from micebench.training.rl.rollout import Rollouts, roll_out
 from micebench.sessions import Session
 from micebench.verdicts import Question, Status, Verdict
-from tests.rl.test_rollouts_edit_their_own_outputs import Policy, some, spec
+from tests.training.rl.test_rollout import Policy, some, spec
 from tests.toy import Meter
 
 UNKNOWN = (Status.ERROR, Status.UNPARSED, Status.REFUSED)

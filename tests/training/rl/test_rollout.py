@@ -9,8 +9,8 @@ from PIL import Image
 from micebench.cards import TaskCard
 from micebench.editors.base import Edited, EditRequest
 from micebench.errors import DataError, EndpointError
-from micebench.rl.rollout import Rollouts, RolloutSpec, roll_out
-from micebench.rl.samplers import SamplingPlan
+from micebench.training.rl.rollout import Rollouts, RolloutSpec, roll_out
+from micebench.training.rl.samplers import SamplingPlan
 from micebench.sessions import Session
 from tests import toy
 from tests.toy import Painter

@@ -9,9 +9,9 @@ pytest.importorskip("diffusers")
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxKontextPipeline  # noqa: E402
 
 from micebench.errors import MicebenchError  # noqa: E402
-from micebench.rl.losses import grpo_loss  # noqa: E402
-from micebench.rl.samplers import SamplingPlan, log_prob, transition  # noqa: E402
-from micebench.rl.scheduler import RolloutScheduler, rollout_scheduler  # noqa: E402
+from micebench.training.rl.losses import grpo_loss  # noqa: E402
+from micebench.training.rl.samplers import SamplingPlan, log_prob, transition  # noqa: E402
+from micebench.training.rl.scheduler import RolloutScheduler, rollout_scheduler  # noqa: E402
 from tests.editors.conftest import photograph  # noqa: E402
 from tests.editors.tiny_pipelines import save_tiny  # noqa: E402
 

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from micebench.rl.samplers import log_prob, transition  # noqa: E402
+from micebench.training.rl.samplers import log_prob, transition  # noqa: E402
 
 GRID = [1.0, 0.9, 0.7, 0.4, 0.15, 0.0]
 STEPS = list(pairwise(GRID))[:-1]  # all but the last

@@ -12,13 +12,13 @@ from accelerate import Accelerator  # noqa: E402
 
 from micebench.editors.base import Edited  # noqa: E402
 from micebench.errors import RunError  # noqa: E402
-from micebench.rl.learning import Learner  # noqa: E402
-from micebench.rl.lessons import Lesson  # noqa: E402
-from micebench.rl.recipe import LearnRecipe  # noqa: E402
-from micebench.rl.rewards import RewardOutage, Rewards  # noqa: E402
-from micebench.rl.rollout import roll_out  # noqa: E402
-from tests.rl.policies import SDE, policy_of, small  # noqa: E402
-from tests.rl.test_rollouts_edit_their_own_outputs import Policy, some, spec  # noqa: E402
+from micebench.training.rl.update import Learner  # noqa: E402
+from micebench.training.rl.minibatches import Lesson  # noqa: E402
+from micebench.training.rl.recipe import LearnRecipe  # noqa: E402
+from micebench.training.rl.rewards import RewardOutage, Rewards  # noqa: E402
+from micebench.training.rl.rollout import roll_out  # noqa: E402
+from tests.training.rl.policies.diffusion_policies import SDE, policy_of, small  # noqa: E402
+from tests.training.rl.test_rollout import Policy, some, spec  # noqa: E402
 from tests.toy import Meter  # noqa: E402
 
 
@@ -42,7 +42,7 @@ def test_only_the_spoilt_sample_loses_image_and_trace(tiny_card, value):
 
 @pytest.mark.parametrize("part", ["latents", "log_probs"])
 def test_a_trajectory_with_nan_is_no_sample_whatever_its_image(tiny_card, monkeypatch, part):
-    from micebench.rl.traces import Recording
+    from micebench.training.rl.policies.trajectories import Recording
 
     real = Recording.traces
 

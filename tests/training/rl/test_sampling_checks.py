@@ -10,14 +10,15 @@ pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
 
 from micebench.cards import EditorCard, load_card
-from micebench.engine.setup import JudgeSource
+from micebench.registry.sources import JudgeSource
 from micebench.errors import CardError, DataError, MicebenchError, RunError
-from micebench.rl import sampling_checks, trainer
-from micebench.rl.recipe import RlRecipe, load_rl_recipe
-from micebench.rl.sampling_checks import check_sampling
-from micebench.rl.start import check_validation_sessions, claim_model, rewarding_judge, training_sessions
+from micebench.training.rl import sampling_checks
+from micebench.training.rl import trainer
+from micebench.training.rl.recipe import RlRecipe, load_rl_recipe
+from micebench.training.rl.sampling_checks import check_sampling
+from micebench.training.rl.preflight import check_validation_sessions, claim_model, rewarding_judge, training_sessions
 from micebench.tasks.load import load_task_card
-from micebench.train.workdir import accelerator_for, claim
+from micebench.training.common.work_dir import accelerator_for, claim
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_a_precision_that_the_machine_lacks_is_one_line(tmp_path: Path, monkeypa
     def accelerator(**_: object) -> SimpleNamespace:
         raise ValueError("fp16 mixed precision requires a GPU\n(not 'cpu').")
 
-    monkeypatch.setattr("micebench.train.workdir.Accelerator", accelerator)
+    monkeypatch.setattr("micebench.training.common.work_dir.Accelerator", accelerator)
     with pytest.raises(RunError, match=r"precision fp16 cannot be trained in here .* requires a GPU"):
         accelerator_for(tmp_path, "fp16", "cpu")
 

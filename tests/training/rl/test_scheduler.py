@@ -7,7 +7,7 @@ pytest.importorskip("torch")
 from pydantic import ValidationError
 
 from micebench.errors import MicebenchError
-from micebench.rl.samplers import SamplingPlan, draw_windows
+from micebench.training.rl.samplers import SamplingPlan, draw_windows
 
 PLAN = SamplingPlan(kind="sde", window=2)
 KEYS = [f"session-{i}" for i in range(200)]

@@ -9,14 +9,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
 
-from micebench.rl.learning import Learner  # noqa: E402
-from micebench.rl.policy import Policy  # noqa: E402
-from micebench.rl.rewards import RewardTable  # noqa: E402
-from micebench.rl.samplers import log_prob, transition  # noqa: E402
-from micebench.rl.trainer import Iteration, _method  # noqa: E402
+from micebench.training.rl.update import Learner  # noqa: E402
+from micebench.training.rl.policies.diffusion import Policy  # noqa: E402
+from micebench.training.rl.rewards import RewardTable  # noqa: E402
+from micebench.training.rl.samplers import log_prob, transition  # noqa: E402
+from micebench.training.rl.trainer import Iteration, _method  # noqa: E402
 from micebench.tasks.load import load_task  # noqa: E402
-from micebench.train.workdir import accelerator_for  # noqa: E402
-from tests.rl.tiny import tiny_editor, tiny_rl  # noqa: E402
+from micebench.training.common.work_dir import accelerator_for  # noqa: E402
+from tests.training.rl.tiny import tiny_editor, tiny_rl  # noqa: E402
 
 SESSIONS, GROUP, TURNS = SHAPE = (2, 3, 3)
 PLACES = [((0, 0, 1), (1, 2, 0)), ((0, 1, 2), (1, 0, 1)), ((1, 2, 1), (0, 1, 0))]

@@ -12,20 +12,20 @@ pytest.importorskip("tensorboard")
 
 from typer.testing import CliRunner  # noqa: E402
 
-import micebench.rl.trainer as trainer  # noqa: E402
+import micebench.training.rl.trainer as trainer  # noqa: E402
 from micebench.cli import build_app  # noqa: E402
 from micebench.editors.diffusers import DiffusersEditor  # noqa: E402
-from micebench.engine.run import open_run  # noqa: E402
-from micebench.engine.weights import NO_FILES, ModelFiles, place  # noqa: E402
-from micebench.rl.policy import Policy  # noqa: E402
-from micebench.rl.recipe import load_rl_recipe  # noqa: E402
-from micebench.rl.start import starting_model  # noqa: E402
+from micebench.engine.run_reader import open_run  # noqa: E402
+from micebench.registry.model_files import NO_FILES, ModelFiles, place  # noqa: E402
+from micebench.training.rl.policies.diffusion import Policy  # noqa: E402
+from micebench.training.rl.recipe import load_rl_recipe  # noqa: E402
+from micebench.training.rl.preflight import starting_model  # noqa: E402
 from micebench.tasks.load import load_task_card  # noqa: E402
 from tests.editors.conftest import difference  # noqa: E402
-from tests.judges.loopback import Vlm, completes, walk  # noqa: E402
+from tests.judges.fake_vlm_server import Vlm, completes, walk  # noqa: E402
 from tests.judges.photo_cards import judge_folder  # noqa: E402
-from tests.rl.photographs import write_judge, write_model, write_recipe, write_sessions  # noqa: E402
-from tests.rl.policies import KINDS, UNGUIDED, small  # noqa: E402
+from tests.training.rl.photographs import write_judge, write_model, write_recipe, write_sessions  # noqa: E402
+from tests.training.rl.policies.diffusion_policies import KINDS, UNGUIDED, small  # noqa: E402
 
 STEPS = 3
 

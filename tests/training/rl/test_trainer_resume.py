@@ -12,14 +12,14 @@ pytest.importorskip("tensorboard")
 import numpy as np  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-import micebench.rl.trainer as trainer  # noqa: E402
+import micebench.training.rl.trainer as trainer  # noqa: E402
 from micebench.errors import RunError  # noqa: E402
-from micebench.rl.losses import old_policy_decay  # noqa: E402
-from micebench.rl.policy import Policy  # noqa: E402
-from micebench.rl.rewards import RewardOutage  # noqa: E402
-from micebench.rl.trainer import train_rl  # noqa: E402
+from micebench.training.rl.losses import old_policy_decay  # noqa: E402
+from micebench.training.rl.policies.diffusion import Policy  # noqa: E402
+from micebench.training.rl.rewards import RewardOutage  # noqa: E402
+from micebench.training.rl.trainer import train_rl  # noqa: E402
 from micebench.verdicts import Status, Verdict  # noqa: E402
-from tests.rl.tiny import tiny_editor, tiny_rl  # noqa: E402
+from tests.training.rl.tiny import tiny_editor, tiny_rl  # noqa: E402
 
 
 @pytest.fixture(scope="module")

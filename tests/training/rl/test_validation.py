@@ -17,17 +17,17 @@ from diffusers.training_utils import EMAModel  # noqa: E402
 from PIL import Image  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-import micebench.rl.validation as validating  # noqa: E402
+import micebench.training.rl.validation as validating  # noqa: E402
 from micebench.cards import EditorCard, load_card, resolve  # noqa: E402
-from micebench.engine.weights import is_saved_pipeline, saved_pipeline_card  # noqa: E402
+from micebench.registry.model_files import is_saved_pipeline, saved_pipeline_card  # noqa: E402
 from micebench.errors import RunError  # noqa: E402
-from micebench.rl.policy import Policy  # noqa: E402
-from micebench.rl.recipe import ValidationRecipe  # noqa: E402
-from micebench.rl.report import best_reading, one_line, write_report  # noqa: E402
-from micebench.rl.selection import Selection  # noqa: E402
-from micebench.rl.trainer import train_rl  # noqa: E402
-from micebench.rl.validation import Reading, Validation  # noqa: E402
-from tests.rl.tiny import tiny_editor, tiny_rl  # noqa: E402
+from micebench.training.rl.policies.diffusion import Policy  # noqa: E402
+from micebench.training.rl.recipe import ValidationRecipe  # noqa: E402
+from micebench.training.rl.report import best_reading, one_line, write_report  # noqa: E402
+from micebench.training.rl.best_checkpoint import Selection  # noqa: E402
+from micebench.training.rl.trainer import train_rl  # noqa: E402
+from micebench.training.rl.validation import Reading, Validation  # noqa: E402
+from tests.training.rl.tiny import tiny_editor, tiny_rl  # noqa: E402
 
 VALIDATION = {"task": "mice-mini-validation", "every": 1, "limit": 4}
 

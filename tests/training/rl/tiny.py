@@ -3,9 +3,9 @@
 import torch
 
 from micebench.cards import EditorCard
-from micebench.rl.recipe import RlRecipe
-from micebench.train.components import build_autoencoder, build_editor, build_pipeline, save_pipeline
-from tests.train.tiny import tiny_recipe
+from micebench.training.rl.recipe import RlRecipe
+from micebench.training.supervised.model_builder import build_autoencoder, build_editor, build_pipeline, save_pipeline
+from tests.training.supervised.tiny import tiny_recipe
 
 
 def tiny_editor(folder, **options):

@@ -11,9 +11,9 @@ import numpy as np
 
 from micebench.mini.generate import HELD_OUT, plans, split_of
 from micebench.sessions import TRACKS
-from micebench.train.recipe import FlowRecipe
-from micebench.train.stream import Batches, batches, examples
-from micebench.train.words import EOS_ID, PAD_ID, build_tokenizer, vocabulary
+from micebench.training.supervised.recipe import FlowRecipe
+from micebench.training.supervised.dataset import Batches, batches, examples
+from micebench.training.supervised.tokenizer import EOS_ID, PAD_ID, build_tokenizer, vocabulary
 
 
 def test_nothing_that_is_said_is_unknown():

@@ -7,7 +7,7 @@ pytest.importorskip("diffusers")
 
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxKontextPipeline  # noqa: E402
 
-from micebench.train.flow import flow_loss, interpolate, pack, position_ids, sample_sigmas  # noqa: E402
+from micebench.training.supervised.flow import flow_loss, interpolate, pack, position_ids, sample_sigmas  # noqa: E402
 
 
 def test_packing_is_the_pipelines():

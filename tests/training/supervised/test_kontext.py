@@ -17,9 +17,9 @@ import micebench  # noqa: E402
 from micebench.cards import EditorCard, recipe_path  # noqa: E402
 from micebench.cli import build_app  # noqa: E402
 from micebench.errors import CardError, RunError  # noqa: E402
-from micebench.train.kontext import train_kontext  # noqa: E402
-from micebench.train.recipe import load_recipe  # noqa: E402
-from tests.train.tiny import tiny_recipe  # noqa: E402
+from micebench.training.supervised.kontext import train_kontext  # noqa: E402
+from micebench.training.supervised.recipe import load_recipe  # noqa: E402
+from tests.training.supervised.tiny import tiny_recipe  # noqa: E402
 
 
 def tiny_card(weights, context="last", tokens=24):

@@ -7,7 +7,7 @@ import yaml
 
 from micebench.cards import recipe_fields, recipe_path
 from micebench.errors import CardError
-from micebench.train.recipe import load_recipe
+from micebench.training.supervised.recipe import load_recipe
 
 
 @pytest.mark.parametrize(

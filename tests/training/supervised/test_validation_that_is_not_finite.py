@@ -6,9 +6,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from micebench.errors import RunError  # noqa: E402
-from micebench.train.components import build_autoencoder, build_editor, build_pipeline  # noqa: E402
-from micebench.train.validate import validate  # noqa: E402
-from tests.train.tiny import tiny_recipe  # noqa: E402
+from micebench.training.supervised.model_builder import build_autoencoder, build_editor, build_pipeline  # noqa: E402
+from micebench.training.supervised.validate import validate  # noqa: E402
+from tests.training.supervised.tiny import tiny_recipe  # noqa: E402
 
 
 def test_a_diverged_training_stops_with_one_line():

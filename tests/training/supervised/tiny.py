@@ -1,6 +1,6 @@
 """A recipe so small that it trains in seconds: real classes, few channels."""
 
-from micebench.train.recipe import (
+from micebench.training.supervised.recipe import (
     AutoencoderRecipe,
     FlowRecipe,
     Recipe,

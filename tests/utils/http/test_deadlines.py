@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from micebench.http import Answer, Endpoint, Outage, Patience
-from tests.http.raw_server import Serve, drips, floods, serving_bytes, silent
+from micebench.utils.http import Answer, Endpoint, Outage, Patience
+from tests.utils.http.raw_server import Serve, drips, floods, serving_bytes, silent
 
 LIMIT_S = 0.3
 ONCE = Patience(attempts=1, timeout_s=LIMIT_S, deadline_s=30)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from micebench.errors import CardError
-from micebench.http import Answer, Endpoint, Outage, Patience
-from tests.editors.loopback import Reply, in_turn, serving
-from tests.http.raw_server import drips, serving_bytes
+from micebench.utils.http import Answer, Endpoint, Outage, Patience
+from tests.editors.fake_image_server import Reply, in_turn, serving
+from tests.utils.http.raw_server import drips, serving_bytes
 
 ONCE = Patience(attempts=1, timeout_s=5)
 VARIABLES = [f"{name}_proxy" for name in ("http", "https", "all", "no")]
@@ -52,7 +52,7 @@ def test_a_bad_proxy_is_named_by_its_variable(
 
 
 def test_a_socks_proxy_without_its_package_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("micebench.http.environment.find_spec", lambda name: None)
+    monkeypatch.setattr("micebench.utils.http.environment.find_spec", lambda name: None)
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
     assert "ALL_PROXY names a SOCKS proxy, which needs the package socksio" in refused("http://h.example")
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micebench.http import Answer, Endpoint, Outage, Patience, retry_after
-from tests.editors.loopback import Reply, serving
+from micebench.utils.http import Answer, Endpoint, Outage, Patience, retry_after
+from tests.editors.fake_image_server import Reply, serving
 
 NOTHING = [
     "0",

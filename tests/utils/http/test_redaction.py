@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from micebench.errors import CardError, one_line, printable
-from micebench.http import Answer, Endpoint, Outage, Patience
-from micebench.http.redaction import Redactor
-from micebench.judges.photo import PhotoJudge
-from tests.editors.loopback import Reply, in_turn, serving
-from tests.editors.test_image_servers_are_asked_patiently import one
-from tests.judges.loopback import Vlm, sends
+from micebench.judges.protocols.protocol_judge import PhotoJudge
+from micebench.utils.http import Answer, Endpoint, Outage, Patience
+from micebench.utils.http.redaction import Redactor
+from tests.editors.fake_image_server import Reply, in_turn, serving
+from tests.editors.remote.test_openai_images import one
+from tests.judges.fake_vlm_server import Vlm, sends
 from tests.judges.photo_cards import judge_card, questions
 
 KEY = "sk-very/secret+Key_42"

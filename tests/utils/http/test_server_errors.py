@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micebench.http import Answer, Endpoint, Outage, Patience
-from micebench.http.server_errors import error_in
-from micebench.judges.components.base import Ask, Failure, Reply
-from micebench.judges.components.vlm_openai import OpenAIOptions, OpenAIVlm
+from micebench.judges.models.base import Ask, Failure, Reply
+from micebench.judges.models.vlm_openai import OpenAIOptions, OpenAIVlm
+from micebench.utils.http import Answer, Endpoint, Outage, Patience
+from micebench.utils.http.server_errors import error_in
 from micebench.verdicts import Status
-from tests.editors import loopback
-from tests.editors.test_gemini_is_told_the_dialogue import one as gemini
-from tests.editors.test_image_servers_are_asked_patiently import QUICK, made, one, picture
-from tests.judges.loopback import Vlm, completes, said, sends
+from tests.editors import fake_image_server
+from tests.editors.remote.test_gemini import one as gemini
+from tests.editors.remote.test_openai_images import QUICK, made, one, picture
+from tests.judges.fake_vlm_server import Vlm, completes, said, sends
 
 WORDS = "Provider returned error: slow down"
 PASSING: dict[str, Any] = {
@@ -97,14 +97,14 @@ def test_an_error_that_stays_is_quoted(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", PASSING)
 def test_an_error_inside_a_success_passes_for_an_image(kind: str) -> None:
-    trouble = loopback.Reply(json.dumps(PASSING[kind]).encode())
-    edited, server = one(loopback.in_turn(trouble, trouble, made(picture())))
+    trouble = fake_image_server.Reply(json.dumps(PASSING[kind]).encode())
+    edited, server = one(fake_image_server.in_turn(trouble, trouble, made(picture())))
     assert edited.image is not None
     assert len(server.calls) == 3
-    edited, _ = one(loopback.in_turn(trouble))
+    edited, _ = one(fake_image_server.in_turn(trouble))
     assert edited.refused == ""
     assert WORDS in edited.failed
-    edited, server = gemini(loopback.in_turn(trouble))
+    edited, server = gemini(fake_image_server.in_turn(trouble))
     assert WORDS in edited.failed
     assert len(server.calls) == 2
 
@@ -113,8 +113,8 @@ def test_an_error_inside_a_success_passes_for_an_image(kind: str) -> None:
 def test_an_error_whose_code_is_permanent_is_an_answer(kind: str) -> None:
     error, status = PERMANENT[kind]
     for body in ({"error": error | {"message": WORDS}}, {"choices": [{"error": error | {"message": WORDS}}]}):
-        reply = loopback.Reply(json.dumps(body).encode())
-        with loopback.serving(loopback.in_turn(reply)) as server, Endpoint(server.url) as endpoint:
+        reply = fake_image_server.Reply(json.dumps(body).encode())
+        with fake_image_server.serving(fake_image_server.in_turn(reply)) as server, Endpoint(server.url) as endpoint:
             answer = endpoint.post("x")
         assert isinstance(answer, Answer)
         assert (answer.status, answer.ok, answer.attempts) == (status, False, 1)
@@ -125,17 +125,17 @@ def test_an_error_whose_code_is_permanent_is_an_answer(kind: str) -> None:
 
 def test_permanent_errors_become_what_they_are_outside_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_KEY", "sk-not-the-right-one")
-    blocked = loopback.Reply({"error": {"code": "content_policy_violation", "message": "no"}})
-    edited, server = one(loopback.in_turn(blocked))
+    blocked = fake_image_server.Reply({"error": {"code": "content_policy_violation", "message": "no"}})
+    edited, server = one(fake_image_server.in_turn(blocked))
     assert (edited.refused, len(server.calls)) == ("content_policy_violation: no", 1)
-    no_key = loopback.Reply({"error": {"code": "invalid_api_key", "message": "Incorrect API key"}})
-    edited, server = one(loopback.in_turn(no_key), key_env="A_KEY")
+    no_key = fake_image_server.Reply({"error": {"code": "invalid_api_key", "message": "Incorrect API key"}})
+    edited, server = one(fake_image_server.in_turn(no_key), key_env="A_KEY")
     assert edited.hopeless
     assert len(server.calls) == 1
     assert edited.failed.startswith("HTTP 200 with error 401: ")
     assert "put a valid API key into the variable A_KEY" in edited.failed
-    no_model = loopback.Reply({"error": {"code": "model_not_found", "message": "unknown"}})
-    edited, _ = one(loopback.in_turn(no_model))
+    no_model = fake_image_server.Reply({"error": {"code": "model_not_found", "message": "unknown"}})
+    edited, _ = one(fake_image_server.in_turn(no_model))
     assert "is options.model, 'm-1', served there?" in edited.failed
     with Vlm(lambda *_: sends(200, b'{"error": {"code": "content_filter", "message": "no"}}')).running() as vlms:
         failure = vlm(vlms.url).ask(Ask((), "?"))
@@ -178,8 +178,8 @@ def test_any_json_is_read_without_an_exception(value: Any) -> None:
 
 def test_an_outage_names_its_attempts() -> None:
     patience = Patience(attempts=2, first_wait_s=0.01)
-    reply = loopback.in_turn(loopback.Reply({"error": WORDS}))
-    with loopback.serving(reply) as server, Endpoint(server.url, patience=patience) as endpoint:
+    reply = fake_image_server.in_turn(fake_image_server.Reply({"error": WORDS}))
+    with fake_image_server.serving(reply) as server, Endpoint(server.url, patience=patience) as endpoint:
         outage = endpoint.post("x")
     assert isinstance(outage, Outage)
     assert outage.reason == f"HTTP 200 with an error: {WORDS} (2 attempts)"

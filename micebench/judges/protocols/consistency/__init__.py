@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from micebench.judges.asking import Check
-from micebench.judges.consistency import corrected, published
-from micebench.judges.consistency.parts import Pair, contained
-from micebench.judges.consistency.rules import ConsistencyRules
+from micebench.judges.protocols.consistency import published, rules_micebench
+from micebench.judges.protocols.consistency.image_pair import Pair, contained
+from micebench.judges.protocols.consistency.rules import ConsistencyRules
+from micebench.judges.runtime.scheduler import Check
 from micebench.verdicts import Question, Verdict
 
 __all__ = ["ConsistencyRules", "consistency"]
@@ -16,7 +16,7 @@ def consistency(questions: Sequence[Question], rules: ConsistencyRules) -> Check
 
     The two parts are independent: a component that fails for one leaves the other its value.
     """
-    protocol = corrected if rules.protocol == "micebench" else published
+    protocol = rules_micebench if rules.protocol == "micebench" else published
     pair = Pair.of(questions[0], rules)
     verdicts: list[Verdict] = []
     for question in questions:

@@ -4,10 +4,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from micebench.judges.asking import Asked, Unanswered
-from micebench.judges.components.base import Detection
-from micebench.judges.components.images import compressed, resized
-from micebench.judges.consistency.rules import ConsistencyRules, Measure
+from micebench.judges.models.base import Detection
+from micebench.judges.models.images import compressed, resized
+from micebench.judges.protocols.consistency.rules import ConsistencyRules, Measure
+from micebench.judges.runtime.scheduler import Asked, Unanswered
 from micebench.sessions import Session, Turn
 from micebench.verdicts import LazyImage, Question, Status, Verdict
 

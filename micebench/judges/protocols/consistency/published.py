@@ -5,17 +5,17 @@ EdiVal: TianyuCodings/EdiVal @ a7bbdec, detector/consistency_detector.py and eva
 their weaknesses; only what they could not compute has a status here instead of a number.
 """
 
-from micebench.judges.components.base import Box, Detect, Embed
-from micebench.judges.consistency.parts import Pair, Part, above, measured, undefined
-from micebench.judges.consistency.regions import (
+from micebench.judges.models.base import Box, Detect, Embed
+from micebench.judges.protocols.consistency.image_pair import Pair, Part, above, measured, undefined
+from micebench.judges.protocols.consistency.regions import (
     background_mask,
     cut,
     is_empty,
     pixel_similarity,
     truncated,
 )
-from micebench.judges.consistency.rules import ConsistencyRules
-from micebench.judges.consistency.similarity import object_similarity, pooled_similarity
+from micebench.judges.protocols.consistency.rules import ConsistencyRules
+from micebench.judges.protocols.consistency.similarity import object_similarity, pooled_similarity
 from micebench.verdicts import Verdict
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from micebench.judges.components.base import Box
-from micebench.judges.components.images import Derived
+from micebench.judges.models.base import Box
+from micebench.judges.models.images import Derived
 from micebench.verdicts import LazyImage
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ serves every image, so that each image is looked at once and rival names compete
 
 from collections.abc import Sequence
 
-from micebench.judges.boxes import best, huge, iou
-from micebench.judges.components.base import Box, Detect, Detection, Embed
-from micebench.judges.components.images import cropped, resized
-from micebench.judges.consistency.parts import Pair, Part, above, measured, undefined
-from micebench.judges.consistency.regions import background_mask, names_in, pixel_similarity
-from micebench.judges.consistency.rules import ConsistencyRules
-from micebench.judges.consistency.similarity import object_similarity, patchwise_similarity
+from micebench.judges.models.base import Box, Detect, Detection, Embed
+from micebench.judges.models.boxes import best, huge, iou
+from micebench.judges.models.images import cropped, resized
+from micebench.judges.protocols.consistency.image_pair import Pair, Part, above, measured, undefined
+from micebench.judges.protocols.consistency.regions import background_mask, names_in, pixel_similarity
+from micebench.judges.protocols.consistency.rules import ConsistencyRules
+from micebench.judges.protocols.consistency.similarity import object_similarity, patchwise_similarity
 from micebench.verdicts import LazyImage, Verdict
 
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from micebench.judges.components.base import FeatureMap
-from micebench.judges.consistency.regions import Mask, patch_weights
+from micebench.judges.models.base import FeatureMap
+from micebench.judges.protocols.consistency.regions import Mask, patch_weights
 
 Floats = NDArray[np.float32]
 

@@ -1,7 +1,7 @@
 """Instruction following on photographs: did this turn happen? Two published protocols, and ours."""
 
-from micebench.judges.following.follow import follow
-from micebench.judges.following.rules import CorrectedRules, FollowingRules, PublishedRules
-from micebench.judges.following.steps import Asks
+from micebench.judges.protocols.following.dispatch import follow
+from micebench.judges.protocols.following.rules import CorrectedRules, FollowingRules, PublishedRules
+from micebench.judges.protocols.following.steps import Asks
 
 __all__ = ["Asks", "CorrectedRules", "FollowingRules", "PublishedRules", "follow"]

@@ -4,12 +4,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from micebench.judges.boxes import area, huge, hull, iou, overlap, widened, without_duplicates
-from micebench.judges.components.base import Box, Detect, Detection, Read, Request, TextLine
-from micebench.judges.components.images import cropped
-from micebench.judges.following.names import bare
-from micebench.judges.following.rules import CorrectedRules
-from micebench.judges.following.steps import Asks, Step, failed
+from micebench.judges.models.base import Box, Detect, Detection, Read, Request, TextLine
+from micebench.judges.models.boxes import area, huge, hull, iou, overlap, widened, without_duplicates
+from micebench.judges.models.images import cropped
+from micebench.judges.protocols.following.names import bare
+from micebench.judges.protocols.following.rules import CorrectedRules
+from micebench.judges.protocols.following.steps import Asks, Step, failed
 from micebench.verdicts import LazyImage, Question, Status, Verdict
 
 Objects = list[Detection]

@@ -2,12 +2,12 @@
 
 from micebench.errors import one_line
 from micebench.instructions import UnparseableInstruction, parse_instruction
-from micebench.judges.asking import Check
-from micebench.judges.following import corrected, edival, mice
-from micebench.judges.following.rules import CorrectedRules, FollowingRules
-from micebench.judges.following.scene import Scene
-from micebench.judges.following.steps import Asks
-from micebench.judges.following.views import Pair
+from micebench.judges.protocols.following import rules_edival, rules_mice, rules_micebench
+from micebench.judges.protocols.following.detections import Scene
+from micebench.judges.protocols.following.published_views import Pair
+from micebench.judges.protocols.following.rules import CorrectedRules, FollowingRules
+from micebench.judges.protocols.following.steps import Asks
+from micebench.judges.runtime.scheduler import Check
 from micebench.verdicts import Question, Status, Verdict
 
 
@@ -31,8 +31,8 @@ def follow(question: Question, rules: FollowingRules, asker: Asks) -> Check:
         return [Verdict.missing(Status.INVALID_ANNOTATION, one_line(error))]
     constants = rules.root
     if isinstance(constants, CorrectedRules):
-        step = corrected.follow(Scene(question, constants, asker), edit)
+        step = rules_micebench.follow(Scene(question, constants, asker), edit)
     else:
-        protocol = edival if constants.protocol == "edival" else mice
+        protocol = rules_edival if constants.protocol == "edival" else rules_mice
         step = protocol.follow(Pair(question, constants, asker), edit)
     return [(yield from step)]

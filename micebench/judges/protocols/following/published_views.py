@@ -3,11 +3,11 @@
 from collections.abc import Generator
 from typing import Any
 
-from micebench.judges.boxes import best, centre, huge
-from micebench.judges.components.base import Box, Detect, Detection, Request
-from micebench.judges.components.images import compressed, cropped, resized
-from micebench.judges.following.rules import PublishedRules
-from micebench.judges.following.steps import Asks
+from micebench.judges.models.base import Box, Detect, Detection, Request
+from micebench.judges.models.boxes import best, centre, huge
+from micebench.judges.models.images import compressed, cropped, resized
+from micebench.judges.protocols.following.rules import PublishedRules
+from micebench.judges.protocols.following.steps import Asks
 from micebench.verdicts import LazyImage, Question
 
 

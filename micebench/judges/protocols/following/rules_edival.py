@@ -6,10 +6,19 @@ What differs on purpose: a component that fails, or an annotation its parser can
 import re
 
 from micebench.instructions import ParsedEdit, unquote
-from micebench.judges.boxes import centre, contains, huge
-from micebench.judges.following.published import add, answered, count, placed, read, remove, replace, same_counts
-from micebench.judges.following.steps import Step, failed
-from micebench.judges.following.views import Pair
+from micebench.judges.models.boxes import centre, contains, huge
+from micebench.judges.protocols.following.published_views import Pair
+from micebench.judges.protocols.following.rules_shared import (
+    add,
+    answered,
+    count,
+    placed,
+    read,
+    remove,
+    replace,
+    same_counts,
+)
+from micebench.judges.protocols.following.steps import Step, failed
 from micebench.verdicts import Status, Verdict
 
 _KEEPING = re.compile(r"Change the background to (?P<background>[^,]+), remain the (?P<kept>.+) unchanged")

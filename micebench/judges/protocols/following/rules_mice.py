@@ -5,9 +5,18 @@ its parser cannot read, is a status and no zero.
 """
 
 from micebench.instructions import ParsedEdit, unquote
-from micebench.judges.following.published import add, answered, count, placed, read, remove, replace, same_counts
-from micebench.judges.following.steps import Step, failed
-from micebench.judges.following.views import Pair, View
+from micebench.judges.protocols.following.published_views import Pair, View
+from micebench.judges.protocols.following.rules_shared import (
+    add,
+    answered,
+    count,
+    placed,
+    read,
+    remove,
+    replace,
+    same_counts,
+)
+from micebench.judges.protocols.following.steps import Step, failed
 from micebench.verdicts import Status, Verdict
 
 

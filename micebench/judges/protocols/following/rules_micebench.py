@@ -7,11 +7,11 @@ from collections.abc import Generator
 from typing import Any
 
 from micebench.instructions import PLACE, ParsedEdit, by_pronoun, remain_names
-from micebench.judges.boxes import centre, covered, iou, related
-from micebench.judges.components.base import Box, Request
-from micebench.judges.following.scene import Objects, Scene, Sought
-from micebench.judges.following.steps import Step, failed
-from micebench.judges.following.writing import occurrences
+from micebench.judges.models.base import Box, Request
+from micebench.judges.models.boxes import centre, covered, iou, related
+from micebench.judges.protocols.following.detections import Objects, Scene, Sought
+from micebench.judges.protocols.following.steps import Step, failed
+from micebench.judges.protocols.following.text_matching import occurrences
 from micebench.verdicts import Verdict
 
 

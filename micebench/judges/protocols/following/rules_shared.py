@@ -4,10 +4,10 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from micebench.instructions import ParsedEdit
-from micebench.judges.boxes import iou, related, without_duplicates
-from micebench.judges.components.base import Detection, Request
-from micebench.judges.following.steps import Step, failed
-from micebench.judges.following.views import Pair, View
+from micebench.judges.models.base import Detection, Request
+from micebench.judges.models.boxes import iou, related, without_duplicates
+from micebench.judges.protocols.following.published_views import Pair, View
+from micebench.judges.protocols.following.steps import Step, failed
 from micebench.verdicts import Verdict
 
 Centre = Callable[[View, Detection], tuple[float, float]]

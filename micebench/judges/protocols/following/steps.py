@@ -3,7 +3,7 @@
 from collections.abc import Generator, Sequence
 from typing import Any, Protocol
 
-from micebench.judges.components.base import Request
+from micebench.judges.models.base import Request
 from micebench.verdicts import LazyImage, Verdict
 
 Step = Generator[Request, Any, Verdict]

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from micebench.rl.lessons import Batch
-from micebench.rl.losses import gaussian_kl, grpo_loss
-from micebench.rl.policy import Policy
-from micebench.rl.recipe import GrpoRecipe
-from micebench.rl.samplers import SamplingPlan, log_prob, transition
-from micebench.rl.weights import Copy, Which
+from micebench.training.rl.minibatches import Batch
+from micebench.training.rl.losses import gaussian_kl, grpo_loss
+from micebench.training.rl.policies.diffusion import Policy
+from micebench.training.rl.recipe import GrpoRecipe
+from micebench.training.rl.samplers import SamplingPlan, log_prob, transition
+from micebench.training.rl.policies.weights import Copy, Which
 
 
 class Grpo:

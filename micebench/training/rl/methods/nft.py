@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from micebench.errors import RunError
-from micebench.rl.lessons import Batch
-from micebench.rl.losses import nft_loss, old_policy_decay, velocity_kl
-from micebench.rl.policy import Policy
-from micebench.rl.recipe import NftRecipe
-from micebench.rl.traces import Trace
-from micebench.rl.weights import Copy, Which
+from micebench.training.rl.minibatches import Batch
+from micebench.training.rl.losses import nft_loss, old_policy_decay, velocity_kl
+from micebench.training.rl.policies.diffusion import Policy
+from micebench.training.rl.recipe import NftRecipe
+from micebench.training.rl.policies.trajectories import Trace
+from micebench.training.rl.policies.weights import Copy, Which
 from micebench.store.keys import derive_seed
 
 

@@ -14,12 +14,12 @@ import torch
 
 from micebench.cards import EditorCard
 from micebench.editors.base import Edited, EditRequest
-from micebench.rl.learnable import check_card, check_pipeline
-from micebench.rl.lora import LoraOptions, LoraWeights
-from micebench.rl.recording import RecordingEditor
-from micebench.rl.samplers import SamplingPlan
-from micebench.rl.traces import Trace, collate, shape_of
-from micebench.rl.weights import Copy, FullWeights, Weights, Which
+from micebench.training.rl.policies.checks import check_card, check_pipeline
+from micebench.training.rl.policies.lora import LoraOptions, LoraWeights
+from micebench.training.rl.policies.recording_editor import RecordingEditor
+from micebench.training.rl.samplers import SamplingPlan
+from micebench.training.rl.policies.trajectories import Trace, collate, shape_of
+from micebench.training.rl.policies.weights import Copy, FullWeights, Weights, Which
 
 if TYPE_CHECKING:
     from micebench.editors.base import EditResult

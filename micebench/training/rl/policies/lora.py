@@ -13,7 +13,7 @@ from micebench.errors import CardError, needs_extra, one_line
 if TYPE_CHECKING:
     import torch
 
-    from micebench.rl.weights import Copy, Which
+    from micebench.training.rl.policies.weights import Copy, Which
 
 
 class LoraOptions(BaseModel):

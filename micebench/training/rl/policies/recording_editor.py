@@ -10,9 +10,9 @@ import torch
 from micebench.cards import EditorCard
 from micebench.editors.base import Edited, EditRequest
 from micebench.editors.diffusers import DiffusersEditor
-from micebench.rl.samplers import SamplingPlan
-from micebench.rl.scheduler import RolloutScheduler, rollout_scheduler
-from micebench.rl.traces import Recording, Trace
+from micebench.training.rl.samplers import SamplingPlan
+from micebench.training.rl.scheduler import RolloutScheduler, rollout_scheduler
+from micebench.training.rl.policies.trajectories import Recording, Trace
 from micebench.store.keys import derive_seed
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from micebench.rl.scheduler import Trajectory
+from micebench.training.rl.scheduler import Trajectory
 
 _PER_ITEM = frozenset(
     {"encoder_hidden_states", "encoder_hidden_states_mask", "pooled_projections", "guidance", "img_shapes"}

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from micebench.train.components import save_pipeline
+from micebench.training.supervised.model_builder import save_pipeline
 
 Which = Literal["current", "old", "reference"]
 """current: learns; old: what sampled, a slow copy; reference: as training found it."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from micebench.judges.asking import answer
-from micebench.judges.components.base import (
+from micebench.judges.models.base import (
     Box,
     Components,
     Detect,
@@ -17,7 +16,8 @@ from micebench.judges.components.base import (
     Failure,
     FeatureMap,
 )
-from micebench.judges.consistency import ConsistencyRules, consistency
+from micebench.judges.protocols.consistency import ConsistencyRules, consistency
+from micebench.judges.runtime.scheduler import answer
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.verdicts import LazyImage, Question, Status, Verdict
 

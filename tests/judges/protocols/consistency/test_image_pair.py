@@ -2,9 +2,9 @@
 
 import pytest
 
-from micebench.judges.components.base import Box
+from micebench.judges.models.base import Box
 from micebench.sessions import ImageFile, Session, Turn
-from tests.judges.consistency.bench import EDIVAL, MICE, OURS, Detector, Eyes, judge, plain, seen
+from tests.judges.protocols.consistency.bench import EDIVAL, MICE, OURS, Detector, Eyes, judge, plain, seen
 
 PLACES = {
     "cat": Box(0.0, 0.0, 0.4, 0.4),

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from micebench.judges.components.base import Box, FeatureMap
-from micebench.judges.components.images import compressed
-from micebench.judges.consistency.similarity import (
+from micebench.judges.models.base import Box, FeatureMap
+from micebench.judges.models.images import compressed
+from micebench.judges.protocols.consistency.similarity import (
     guessed_grid,
     object_similarity,
     patchwise_similarity,
     pooled_similarity,
 )
 from micebench.verdicts import Status
-from tests.judges.consistency.bench import (
+from tests.judges.protocols.consistency.bench import (
     EDIVAL,
     MICE,
     SIDE,

@@ -3,10 +3,21 @@
 import pytest
 from pydantic import ValidationError
 
-from micebench.judges.components.base import Box
-from micebench.judges.consistency import ConsistencyRules
+from micebench.judges.models.base import Box
+from micebench.judges.protocols.consistency import ConsistencyRules
 from micebench.verdicts import Status
-from tests.judges.consistency.bench import EDIVAL, MICE, OURS, Detector, Eyes, judge, painted, plain, seen, session
+from tests.judges.protocols.consistency.bench import (
+    EDIVAL,
+    MICE,
+    OURS,
+    Detector,
+    Eyes,
+    judge,
+    painted,
+    plain,
+    seen,
+    session,
+)
 
 LEFT, RIGHT = Box(0.0, 0.25, 0.5, 0.75), Box(0.5, 0.25, 1.0, 0.75)
 SOURCE, SAME = plain(200), plain(200)

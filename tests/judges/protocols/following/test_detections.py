@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from micebench.judges.asking import answer
-from micebench.judges.components.base import Ask, Components, Detect
-from micebench.judges.following import follow
+from micebench.judges.models.base import Ask, Components, Detect
+from micebench.judges.protocols.following import follow
+from micebench.judges.runtime.scheduler import answer
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.verdicts import Question
-from tests.judges.following.world import Asker, Plain, World, at, rules
+from tests.judges.protocols.following.world import Asker, Plain, World, at, rules
 
 LEFT, MIDDLE, RIGHT = at(0.1, 0.4, 0.3, 0.6), at(0.4, 0.4, 0.6, 0.6), at(0.7, 0.4, 0.9, 0.6)
 TURNS = [

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from micebench.judges.asking import answer
-from micebench.judges.components.base import Components, Detect, Failure, TextLine
-from micebench.judges.following import follow
+from micebench.judges.models.base import Components, Detect, Failure, TextLine
+from micebench.judges.protocols.following import follow
+from micebench.judges.runtime.scheduler import answer
 from micebench.sessions import Turn
 from micebench.verdicts import Status
-from tests.judges.following.world import CONSTANTS, Asker, World, at, judged, question, rules
+from tests.judges.protocols.following.world import CONSTANTS, Asker, World, at, judged, question, rules
 
 LEFT, MIDDLE, RIGHT = at(0.1, 0.4, 0.3, 0.6), at(0.4, 0.4, 0.6, 0.6), at(0.7, 0.4, 0.9, 0.6)
 SAYS: dict[str, float | str | tuple[str, ...]] = {

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micebench.judges.components.base import Box
-from tests.judges.following.world import World, judged
+from micebench.judges.models.base import Box
+from tests.judges.protocols.following.world import World, judged
 
 shares = st.floats(0, 1).map(lambda share: round(share, 3))
 boxes = st.tuples(shares, shares, shares, shares, st.floats(0.2, 1)).map(

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from micebench.judges.components.base import Ask, Box, TextLine
+from micebench.judges.models.base import Ask, Box, TextLine
 from micebench.sessions import Turn
 from micebench.verdicts import Status, Verdict
-from tests.judges.following.world import Plain, World, at, judged, rules, which
+from tests.judges.protocols.following.world import Plain, World, at, judged, rules, which
 
 LEFT, MIDDLE, RIGHT = at(0.1, 0.4, 0.3, 0.6), at(0.4, 0.4, 0.6, 0.6), at(0.7, 0.4, 0.9, 0.6)
 ADD = "Add [dog] on the [left] of [tree]"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from micebench.judges.components.base import Ask, Detect, TextLine
+from micebench.judges.models.base import Ask, Detect, TextLine
 from micebench.verdicts import Status
-from tests.judges.following.world import World, at, judged
+from tests.judges.protocols.following.world import World, at, judged
 
 LEFT, MIDDLE, RIGHT = at(0.1, 0.4, 0.3, 0.6), at(0.4, 0.4, 0.6, 0.6), at(0.7, 0.4, 0.9, 0.6)
 YES: Mapping[str, float | str] = {

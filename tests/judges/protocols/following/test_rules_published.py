@@ -9,9 +9,9 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from micebench.judges.components.base import Ask, Detect
+from micebench.judges.models.base import Ask, Detect
 from micebench.verdicts import Status
-from tests.judges.following.world import World, at, judged, rules
+from tests.judges.protocols.following.world import World, at, judged, rules
 
 BOTH = ("edival", "mice")
 LEFT, MIDDLE, RIGHT = at(0.1, 0.4, 0.3, 0.6), at(0.4, 0.4, 0.6, 0.6), at(0.7, 0.4, 0.9, 0.6)

@@ -9,14 +9,14 @@ from jinja2 import Environment, meta
 
 from micebench.cards import JudgeCard, load_card
 from micebench.errors import CardError
-from micebench.judges.components.base import Ask, Components, Reply
-from micebench.judges.photo import PhotoJudge
+from micebench.judges.models.base import Ask, Components, Reply
+from micebench.judges.protocols.protocol_judge import PhotoJudge
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.verdicts import Question
-from tests.judges.following import test_a_failed_call_is_never_a_value as cases
-from tests.judges.following.world import CONSTANTS, Plain, World, judged, rules
+from tests.judges.protocols.following import test_dispatch_failures as cases
+from tests.judges.protocols.following.world import CONSTANTS, Plain, World, judged, rules
 
-JUDGES = Path(__file__).parents[3] / "judges"
+JUDGES = Path(__file__).parents[4] / "judges"
 
 
 @pytest.mark.parametrize("protocol", CONSTANTS)

@@ -3,8 +3,8 @@
 import pytest
 
 from micebench.instructions import by_pronoun, remain_names
-from micebench.judges.following.names import bare
-from micebench.judges.following.writing import occurrences, words
+from micebench.judges.protocols.following.names import bare
+from micebench.judges.protocols.following.text_matching import occurrences, words
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from typing import Any
 
 import PIL.Image
 
-from micebench.judges.asking import answer
-from micebench.judges.components.base import (
+from micebench.judges.models.base import (
     Ask,
     Box,
     Components,
@@ -23,7 +22,8 @@ from micebench.judges.components.base import (
     Request,
     TextLine,
 )
-from micebench.judges.following import FollowingRules, follow
+from micebench.judges.protocols.following import FollowingRules, follow
+from micebench.judges.runtime.scheduler import answer
 from micebench.sessions import ImageFile, Session, Turn
 from micebench.verdicts import LazyImage, Question, Verdict
 

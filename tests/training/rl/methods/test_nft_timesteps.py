@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from micebench.errors import RunError  # noqa: E402
-from micebench.rl.lessons import Batch  # noqa: E402
-from micebench.rl.nft import _noised  # noqa: E402
-from micebench.rl.recipe import NftRecipe  # noqa: E402
+from micebench.training.rl.minibatches import Batch  # noqa: E402
+from micebench.training.rl.methods.nft import _noised  # noqa: E402
+from micebench.training.rl.recipe import NftRecipe  # noqa: E402
 
 SIGMAS = torch.tensor([1.0, 0.8, 0.5, 0.2, 0.0])
 

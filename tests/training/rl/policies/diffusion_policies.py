@@ -3,9 +3,9 @@
 import torch
 
 from micebench.editors.base import EditRequest
-from micebench.rl.lora import LoraOptions
-from micebench.rl.policy import Policy, Trace
-from micebench.rl.samplers import SamplingPlan, log_prob, transition
+from micebench.training.rl.policies.lora import LoraOptions
+from micebench.training.rl.policies.diffusion import Policy, Trace
+from micebench.training.rl.samplers import SamplingPlan, log_prob, transition
 from tests.editors.conftest import request
 from tests.editors.tiny_pipelines import OPTIONS
 

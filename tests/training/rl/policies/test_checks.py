@@ -8,10 +8,10 @@ pytest.importorskip("peft")
 
 from micebench.cards import AdapterSource
 from micebench.errors import CardError
-from micebench.rl.lora import LoraOptions
-from micebench.rl.policy import Policy
+from micebench.training.rl.policies.lora import LoraOptions
+from micebench.training.rl.policies.diffusion import Policy
 from tests.editors.tiny_pipelines import OPTIONS
-from tests.rl.policies import LORA, policy_of
+from tests.training.rl.policies.diffusion_policies import LORA, policy_of
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("peft")
 
 from tests.editors.conftest import difference  # noqa: E402
-from tests.rl.policies import EULER, KINDS, LEARNT, LORA, SDE, disturb, log_ratio, policy_of, sampled, small  # noqa: E402
+from tests.training.rl.policies.diffusion_policies import EULER, KINDS, LEARNT, LORA, SDE, disturb, log_ratio, policy_of, sampled, small  # noqa: E402
 
 WHICH = ("current", "old", "reference")
 

@@ -8,9 +8,9 @@ pytest.importorskip("peft")
 
 from micebench.editors.base import Edited  # noqa: E402
 from micebench.editors.diffusers import DiffusersEditor  # noqa: E402
-from micebench.rl.samplers import transition  # noqa: E402
+from micebench.training.rl.samplers import transition  # noqa: E402
 from tests.editors.conftest import difference, request  # noqa: E402
-from tests.rl.policies import EULER, KINDS, LORA, SDE, card_of, policy_of, sampled, small  # noqa: E402
+from tests.training.rl.policies.diffusion_policies import EULER, KINDS, LORA, SDE, card_of, policy_of, sampled, small  # noqa: E402
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,9 +7,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from micebench.rl.policy import shape_of  # noqa: E402
+from micebench.training.rl.policies.diffusion import shape_of  # noqa: E402
 from tests.editors.conftest import request  # noqa: E402
-from tests.rl.policies import KINDS, SDE, STEPS, log_ratio, policy_of, sampled, small  # noqa: E402
+from tests.training.rl.policies.diffusion_policies import KINDS, SDE, STEPS, log_ratio, policy_of, sampled, small  # noqa: E402
 
 
 @pytest.mark.parametrize("kind", KINDS)

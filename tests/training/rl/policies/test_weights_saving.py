@@ -8,10 +8,10 @@ pytest.importorskip("diffusers")
 pytest.importorskip("peft")
 
 from micebench.editors.diffusers import DiffusersEditor  # noqa: E402
-from micebench.engine.weights import ModelFiles, is_saved_pipeline, place, saved_pipeline_card  # noqa: E402
-from micebench.train.workdir import accelerator_for  # noqa: E402
+from micebench.registry.model_files import ModelFiles, is_saved_pipeline, place, saved_pipeline_card  # noqa: E402
+from micebench.training.common.work_dir import accelerator_for  # noqa: E402
 from tests.editors.conftest import difference  # noqa: E402
-from tests.rl.policies import (  # noqa: E402
+from tests.training.rl.policies.diffusion_policies import (  # noqa: E402
     KINDS,
     LEARNT,
     LORA,
