@@ -106,7 +106,7 @@ def cards(folder: Path, url: str, options: argparse.Namespace, concurrency: int,
         "id": name,
         "description": "asks the server",
         "domain": "photo",
-        "judge": "micebench.judges.protocols.protocol_judge:PhotoJudge",
+        "judge": "protocol",
         "metrics": ["GA"],
         "options": {
             "protocol": "micebench",

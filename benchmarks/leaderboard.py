@@ -43,7 +43,7 @@ def accepted(home: Path, sessions: int) -> list[Path]:
         "seed": 0,
     }
     fields = {"id": TASK, "description": "small", "domain": "mini", "turns": 3, "judge": "exact"}
-    card.write_text(yaml.safe_dump(fields | {"adapter": "micebench.tasks.mini:sessions", "options": options}))
+    card.write_text(yaml.safe_dump(fields | {"loader": "mini", "options": options}))
     found: list[Path] = []
     for model in MODELS:
         run = evaluate(TASK, model, out=home / "runs" / model, cards=[home / "cards"])

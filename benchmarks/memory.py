@@ -17,7 +17,7 @@ CARD = """
 id: {name}
 description: benchmark
 domain: mini
-adapter: micebench.tasks.mini:sessions
+loader: mini
 options: {{split: train, turns: 3, counts: {{cm: {each}, cu: {each}, plain: {each}}}, seed: 0}}
 judge: exact
 turns: 3

@@ -1,6 +1,7 @@
 """Cards: small YAML files that describe a task, a judge or an editor."""
 
 from micebench.cards.commands import command, judge_command
+from micebench.cards.kinds import resolve_kind
 from micebench.cards.load import (
     CardFolders,
     card_hash,
@@ -36,5 +37,6 @@ __all__ = [
     "recipe_fields",
     "recipe_path",
     "resolve",
+    "resolve_kind",
     "yaml_fields",
 ]

@@ -32,6 +32,10 @@ _ROOMS: dict[type[Card], tuple[str, str, str]] = {
 }
 
 
+_DISPLAY_ONLY = {"description", "citation", "licence"}
+"""Fields of cards that people read and nothing computes with."""
+
+
 @cache
 def _shipped() -> Path:
     """The wheel's copy of the card folders, or the repository's in an editable install."""
@@ -139,11 +143,12 @@ def _hint(kind: str, found: Any) -> str:
 
 
 def card_hash(card: Card) -> str:
-    """sha256 (hex) over everything the card says, independent of key order and layout of the file.
+    """sha256 (hex) over everything in the card that can move a score, independent of key order and layout.
 
+    Left out: what is only shown (`_DISPLAY_ONLY`). A card names kinds, never import paths, so moving code changes no hash.
     A field at its default says nothing: spelled out or left out is one card, and a card keeps its hash when
     the schema gains a field. (A default that changes therefore raises the version of the cards it moves.)
     """
-    said = card.model_dump(mode="json", exclude_defaults=True)
+    said = card.model_dump(mode="json", exclude_defaults=True, exclude=_DISPLAY_ONLY)
     canonical = json.dumps(said, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

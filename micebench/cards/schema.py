@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
+from micebench.cards.kinds import kind_of
 from micebench.errors import CardError
 from micebench.verdicts import MeasureName, MetricName
 
@@ -46,11 +47,11 @@ class DataSource(BaseModel):
 class TaskCard(Card):
     """A set of sessions plus the protocol for running and scoring them."""
 
-    adapter: str = Field(description="module:function that yields sessions")
-    options: dict[str, Any] = Field(default_factory=dict, description="arguments of the adapter")
-    data: DataSource | None = Field(default=None, description="None: the adapter makes its own data")
+    loader: str = Field(description="kind of the loader that yields the sessions, or module:function")
+    options: dict[str, Any] = Field(default_factory=dict, description="arguments of the loader")
+    data: DataSource | None = Field(default=None, description="None: the loader makes its own data")
     split: Literal["train", "validation", "test"] = Field(
-        default="test", description="what the sessions are for; an adapter's option of this name goes before it"
+        default="test", description="what the sessions are for; a loader's option of this name overrides it"
     )
     judge: str | None = Field(description="default judge card; None: only human judgement is published")
     sessions: int | None = Field(default=None, ge=1, description="expected number of sessions")
@@ -64,11 +65,23 @@ class TaskCard(Card):
     same_size: bool = Field(default=True, description="an edit must have its input's width and height")
     citation: str = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_0_1(cls, fields: Any) -> Any:
+        """`adapter`, with an import path, is what `loader` was called in micebench 0.1."""
+        if isinstance(fields, dict) and "adapter" in fields and "loader" not in fields:
+            fields = {name: value for name, value in fields.items() if name != "adapter"} | {
+                "loader": fields["adapter"]
+            }
+        return fields
+
+    _kind = field_validator("loader")(kind_of)
+
 
 class JudgeCard(Card):
     """Who scores, what, and how."""
 
-    judge: str = Field(description="module:class, called with the card")
+    judge: str = Field(description="kind of judge, or module:class; called with the card")
     metrics: list[MetricName | MeasureName] = Field(min_length=1)
     concurrent: bool = Field(
         default=False,
@@ -79,6 +92,8 @@ class JudgeCard(Card):
         description="in context composed, IF is also asked of every earlier instruction, in the same image",
     )
     options: dict[str, Any] = Field(default_factory=dict)
+
+    _kind = field_validator("judge")(kind_of)
 
     def files(self) -> list[Path]:
         """The files beside the card that are part of the judge: its prompts."""
@@ -126,7 +141,7 @@ class AdapterSource(BaseModel):
 class EditorCard(Card):
     """An editor: how it is built and what it is allowed to see."""
 
-    editor: str = Field(description="module:class, called with the card")
+    editor: str = Field(description="kind of editor, or module:class; called with the card")
     options: dict[str, Any] = Field(default_factory=dict)
     context: Literal["last", "history", "composed"] = Field(
         default="last",
@@ -139,6 +154,8 @@ class EditorCard(Card):
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$", description="pinned commit of repo")
     adapter: AdapterSource | None = None
     licence: str = ""
+
+    _kind = field_validator("editor")(kind_of)
 
     def weights_folder(self) -> Path:
         """The folder of weights. Raises CardError if the card names none, or it is not there."""

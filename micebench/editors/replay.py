@@ -134,7 +134,7 @@ def replay_card(folder: Path, domain: Literal["mini", "photo", "any"]) -> Editor
         id=f"replay-{slug}",
         description="images made elsewhere",
         domain=domain,
-        editor=f"{__name__}:{Replay.__name__}",
+        editor="replay",
         context="composed" if folder.name == "singlepass" else "last",
         batch=64,
     )

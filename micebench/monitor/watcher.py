@@ -26,6 +26,7 @@ from micebench.monitor.checkpoint_editor import checkpoint_editor
 from micebench.monitor.checkpoint_scanner import Arrival, Arrivals
 from micebench.monitor.checkpoints import Checkpoint, hold, unfinished
 from micebench.monitor.watch_log import Entry, Pending, WatchLog, failures_in_a_row, open_log
+from micebench.registry.earlier_identities import same_identity
 from micebench.registry.sources import JudgeSource
 from micebench.store.manifest import write_atomically
 from micebench.store.run_dir import RunDir
@@ -286,7 +287,7 @@ def _protocol(base: Run, cards: Sequence[Path]) -> tuple[TaskCard, JudgeSource]:
     if manifest.judge is None:
         raise RunError(f"{base.path} has no verdicts; run `{judge_command(base.path, 'NAME', cards=cards)}`")
     task = load_card(TaskCard, manifest.task, cards)
-    if card_hash(task) != manifest.task_hash:
+    if not same_identity(manifest.task_hash, card_hash(task)):
         raise RunError(f"{base.path}: the card of task {manifest.task!r} has changed since; run the base again")
     if manifest.editor_card is not None:
         recorded_card(base.path, EditorCard, manifest.editor_card)

@@ -17,6 +17,7 @@ from micebench.cards import (
 from micebench.engine.run_reader import Run, open_run
 from micebench.errors import RunError, nearest
 from micebench.metrics.exposure import turn_id
+from micebench.registry.earlier_identities import same_identity
 from micebench.registry.sources import editor_source
 from micebench.report.formatting import plural
 from micebench.report.summary_header import missing
@@ -112,16 +113,16 @@ def _check_cards(run: Run, card: EditorCard, cards: CardFolders) -> None:
     if manifest.task not in known:
         raise RunError(f"{run.path}: unknown task {manifest.task!r}; {nearest(manifest.task, known)}")
     task = load_card(TaskCard, manifest.task, cards)
-    if card_hash(task) != manifest.task_hash:
+    if not same_identity(manifest.task_hash, card_hash(task)):
         raise RunError(f"{run.path}: the card of task {task.id!r} has changed since; {again}")
-    if editor_source(card, task, cards).identity != manifest.editor_hash:
+    if not same_identity(manifest.editor_hash, editor_source(card, task, cards).identity):
         raise RunError(f"{run.path}: the card or the weights of {card.id!r} have changed since; {again}")
     if manifest.context != card.context:
         raise RunError(
             f"{run.path} was run with context {manifest.context}, the card of {card.id!r} says {card.context}; "
             "run it without --context"
         )
-    if card_hash(load_card(JudgeCard, JUDGE, cards)) != manifest.judge_hash:
+    if not same_identity(manifest.judge_hash, card_hash(load_card(JudgeCard, JUDGE, cards))):
         raise RunError(
             f"{run.path}: the card of judge {JUDGE!r} has changed since; "
             f"run `{judge_command(run.path, JUDGE, cards=cards)}`"

@@ -57,7 +57,7 @@ def saved_pipeline_card(folder: Path, domain: Literal["mini", "photo", "any"]) -
         id=_name(folder),
         description=f"saved {kind}",
         domain=domain,
-        editor="micebench.editors.diffusers:DiffusersEditor",
+        editor="diffusers",
         options={"pipeline": kind},
         weights=".",
     )

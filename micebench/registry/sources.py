@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from micebench.cards import CardFolders, EditorCard, JudgeCard, TaskCard, load_card, made, resolve
+from micebench.cards import CardFolders, EditorCard, JudgeCard, TaskCard, load_card, made, resolve, resolve_kind
 from micebench.editors.base import Editor
 from micebench.editors.replay import replay_card
 from micebench.errors import CardError
@@ -63,16 +63,19 @@ class EditorSource:
         if self.instance is not None:
             return self.instance
         if self.card is not None:
-            reference, arguments, where = self.card.editor, (self.card,), f"model {self.id!r}"
+            where = f"model {self.id!r}"
+            editor = made(
+                self.card.editor, resolve_kind("editor", self.card.editor, where=where), self.card, where=where
+            )
         else:
-            reference, arguments, where = self.reference or "", (), "--model"
-        editor = made(reference, resolve(reference, where=where), *arguments, where=where)
+            reference = self.reference or ""
+            editor = made(reference, resolve(reference, where="--model"), where="--model")
         return cast(Editor, _with_method(editor, "edit", "an editor"))
 
     def probe(self) -> None:
         """Look for the server that the editor would call, where it has one. Raises CardError: it is not there."""
         if self.instance is None and self.card is not None:
-            look = getattr(resolve(self.card.editor, where=f"model {self.id!r}"), "probe", None)
+            look = getattr(resolve_kind("editor", self.card.editor, where=f"model {self.id!r}"), "probe", None)
             if look is not None:
                 look(self.card)
 
@@ -100,7 +103,7 @@ class JudgeSource:
             return self.instance
         assert self.card is not None
         where = f"judge {self.id!r}"
-        judge = made(self.card.judge, resolve(self.card.judge, where=where), self.card, where=where)
+        judge = made(self.card.judge, resolve_kind("judge", self.card.judge, where=where), self.card, where=where)
         return cast(Judge, _with_method(judge, "judge", "a judge"))
 
     def probe(self) -> None:

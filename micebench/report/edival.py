@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from micebench.cards.kinds import kind_of
 from micebench.instructions import EDIT_TYPES
 from micebench.report.formatting import visible
 from micebench.report.tables import Cell, Row, Table
@@ -43,7 +44,7 @@ def edival_tables(run: "Run") -> list[Table]:
 
 
 def _in_edivals_format(task_card: Mapping[str, Any]) -> bool:
-    return str(task_card.get("adapter", "")).startswith("micebench.tasks.edival:")
+    return kind_of(str(task_card.get("loader", task_card.get("adapter")))) == "edival"
 
 
 def _row(label: str, rates: "Rates") -> Row:

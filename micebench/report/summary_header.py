@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micebench.cards import EditorCard, JudgeCard, TaskCard, find_cards
+from micebench.cards.kinds import kind_of
 from micebench.report.formatting import LEGITIMATE, interval, label, number, plural, visible
 from micebench.report.tables import Table
 
@@ -59,7 +60,7 @@ def command(run: "Run") -> str:
     if manifest.editor_card is None:
         return ""
     card = manifest.editor_card
-    replayed = str(card.get("editor", "")).startswith("micebench.editors.replay:") and card.get("weights")
+    replayed = kind_of(str(card.get("editor"))) == "replay" and card.get("weights")
     known = card.get("id") in find_cards(EditorCard)
     model, adapter = manifest.model, card.get("adapter") or {}
     if replayed:

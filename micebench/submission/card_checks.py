@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from micebench.cards import Card, CardFolders, EditorCard, JudgeCard, TaskCard, card_hash, find_cards, load_card
 from micebench.engine.job import judge_fields
 from micebench.errors import CardError, nearest
+from micebench.registry.earlier_identities import same_identity
 from micebench.registry.sources import JudgeSource, editor_source, judge_source
 from micebench.report.formatting import plural, visible
 from micebench.store.manifest import Manifest
@@ -35,7 +36,7 @@ def known_task(manifest: Manifest, cards: CardFolders = ()) -> TaskCard:
     card = _known(TaskCard, manifest.task, cards)
     said = _hash_of(TaskCard, manifest.task_card)
     here = card_hash(card)
-    if not manifest.task_hash == said == here:
+    if said != here or not same_identity(manifest.task_hash, here):
         raise CardError(
             f"the card of task {card.id!r} is not the one that ships with micebench "
             f"({_short(manifest.task_hash)}, here {_short(here)}); run the task as it ships, into another folder"
@@ -74,7 +75,7 @@ def known_judge(manifest: Manifest, task: TaskCard, cards: CardFolders = ()) -> 
     source = judge_source(_known(JudgeCard, manifest.judge, cards), task, cards)
     assert source is not None and source.card is not None  # noqa: PT018 (made from a card)
     said = _hash_of(JudgeCard, manifest.judge_card)
-    if manifest.judge_hash != source.identity or said != card_hash(source.card):
+    if not same_identity(manifest.judge_hash, source.identity) or said != card_hash(source.card):
         raise CardError(
             f"the card, or a prompt, of judge {source.id!r} is not the one that ships with micebench "
             f"({_short(manifest.judge_hash)}, here {_short(source.identity)}); {again}"
@@ -124,7 +125,7 @@ def _shipped_claim(
                 "one that ships; run the model as it ships, or give your own a card and a name of its own"
             ) from None
         return "unproved"
-    if identity != manifest.editor_hash:
+    if not same_identity(manifest.editor_hash, identity):
         raise CardError(
             f"it is called {shown!r}, {like} that ships with micebench, but was made by "
             f"another ({_short(manifest.editor_hash)}, here {_short(identity)}); run the model as it ships, or "

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from micebench.cards import CardFolders, TaskCard, failure_of, load_card, made, resolve
+from micebench.cards import CardFolders, TaskCard, failure_of, load_card, made, resolve_kind
 from micebench.errors import CardError, DataError
 from micebench.sessions import ImageFile, Session
 from micebench.tasks.dataset import build_dataset, iter_sessions
@@ -72,24 +72,24 @@ def load_task(
 def open_sessions(
     card: TaskCard, folder: Path | None, *, on_bad_row: Callable[[BadRow], None] | None = None
 ) -> Iterator[Session]:
-    """The sessions a card's adapter yields. Bad rows stop it, unless `on_bad_row` takes them (and it can)."""
-    where = f"task {card.id!r}: adapter"
-    adapter = resolve(card.adapter, where=where)
+    """The sessions a card's loader yields. Bad rows stop it, unless `on_bad_row` takes them (and it can)."""
+    where = f"task {card.id!r}: loader"
+    loader = resolve_kind("loader", card.loader, where=where)
     options: dict[str, Any] = dict(card.options)
     try:
-        signature = inspect.signature(adapter)
+        signature = inspect.signature(loader)
         signature.bind(card, folder, **options)
     except (TypeError, ValueError) as error:
-        raise CardError(f"{where} {card.adapter} does not take the card's options ({error})") from error
+        raise CardError(f"{where} {card.loader} does not take the card's options ({error})") from error
     if on_bad_row is not None and "on_bad_row" in signature.parameters:
         options["on_bad_row"] = on_bad_row
-    found = made(card.adapter, partial(adapter, card, folder, **options), where=where)
-    return _iterated(found, card.adapter, where)
+    sessions = made(card.loader, partial(loader, card, folder, **options), where=where)
+    return _iterated(sessions, card.loader, where)
 
 
-def _iterated(sessions: Any, adapter: str, where: str) -> Iterator[Session]:
-    """What an adapter yields. Raises CardError for what it raises, and for what is no Session."""
-    doing, module = f"{where} {adapter}", adapter.partition(":")[0]
+def _iterated(sessions: Any, loader: str, where: str) -> Iterator[Session]:
+    """What a loader yields. Raises CardError for what it raises, and for what is not a Session."""
+    doing, module = f"{where} {loader}", loader.partition(":")[0]
     with failure_of(doing, module):
         remaining = iter(sessions)
     while True:

@@ -20,7 +20,7 @@ MODEL: dict[str, Any] = {
     "revision": "0" * 40,
 }
 TASK: dict[str, Any] = {
-    "id": "ours", "description": "a task", "domain": "photo", "adapter": "a:b", "judge": None, "turns": 3,
+    "id": "ours", "description": "a task", "domain": "photo", "loader": "a:b", "judge": None, "turns": 3,
     "data": {"files": ["a.csv"]},
 }  # fmt: skip
 

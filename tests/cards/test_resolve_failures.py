@@ -109,7 +109,7 @@ def test_an_object_that_is_no_class_is_no_model(module) -> None:
 
 
 def adapter_card(reference: str) -> TaskCard:
-    return TaskCard(id="t", description="", domain="any", adapter=reference, judge=None, turns=3)
+    return TaskCard(id="t", description="", domain="any", loader=reference, judge=None, turns=3)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from micebench.errors import DataError, RunError
 METRICS = ["IF", "CC.object"]
 NOISY = {
     "domain": "mini",
-    "judge": "micebench.judges.wrappers.noisy:NoisyJudge",
+    "judge": "noisy",
     "metrics": METRICS,
     "description": "",
 }
@@ -35,7 +35,7 @@ def cards(tmp_path_factory):
     ):
         card = {**NOISY, "id": name, "options": options}
         if name == "vote":
-            card["judge"] = "micebench.judges.wrappers.ensemble:EnsembleJudge"
+            card["judge"] = "ensemble"
         path = folder / "judges" / name / "judge.yaml"
         path.parent.mkdir(parents=True)
         path.write_text(yaml.safe_dump(card))

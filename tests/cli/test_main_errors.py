@@ -135,7 +135,7 @@ def test_a_module_beside_the_user_is_found_by_every_verb_that_needs_it(micebench
         "id": "t",
         "description": "",
         "domain": "mini",
-        "adapter": "beside_the_user:sessions",
+        "loader": "beside_the_user:sessions",
         "judge": None,
         "turns": 1,
     }

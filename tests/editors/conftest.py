@@ -60,7 +60,7 @@ def tiny_card(saved):
                 "id": "tiny",
                 "description": "x",
                 "domain": "photo",
-                "editor": "micebench.editors.diffusers:DiffusersEditor",
+                "editor": "diffusers",
                 "weights": str(saved(name)),
                 "options": options,
                 **fields,

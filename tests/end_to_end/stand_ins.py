@@ -71,7 +71,7 @@ def with_models(
         id=MODEL,
         description="a random pipeline of FLUX.1 Kontext's classes",
         domain="photo",
-        editor="micebench.editors.diffusers:DiffusersEditor",
+        editor="diffusers",
         batch=batch,
         weights=str(pipeline),
         options={

@@ -196,7 +196,7 @@ def photo_cards(folder: Path, url: str) -> Path:
     remote.parent.mkdir()
     remote.write_text(
         "{id: remote, description: x, domain: photo, batch: 4, "
-        "editor: 'micebench.editors.remote.openai_images:OpenAIImagesEditor', options: {model: m, "
+        "editor: openai-images, options: {model: m, "
         f"base_url: '{url}/v1', concurrency: 4, prices: {{image: 0.04}}, "
         "patience: {attempts: 2, first_wait_s: 0.01}}}"
     )

@@ -127,9 +127,9 @@ def test_judges_made_of_others_look_for_their_servers(tmp_path: Path) -> None:
     judge_folder(cards, url, name="too", vlm={"patience": AT_ONCE})
     members = [{"judge": name, "version": 1} for name in ("asking", "too")]
     made = {
-        "ensemble": ("micebench.judges.wrappers.ensemble:EnsembleJudge", {"members": members}),
-        "noisy": ("micebench.judges.wrappers.noisy:NoisyJudge", members[1]),
-        "scoring": ("micebench.judges.protocols.score_judge:ScoringJudge", {"vlm": {"kind": "openai", "model": "m", "url": url,
+        "ensemble": ("ensemble", {"members": members}),
+        "noisy": ("noisy", members[1]),
+        "scoring": ("score", {"vlm": {"kind": "openai", "model": "m", "url": url,
                                                                       "patience": AT_ONCE}}),
     }  # fmt: skip
     for name, (kind, options) in made.items():

@@ -51,7 +51,7 @@ def remote(folder: Path, url: str, **options: Any) -> Path:
         "description": "far away",
         "domain": "mini",
         "batch": 4,
-        "editor": "micebench.editors.remote.openai_images:OpenAIImagesEditor",
+        "editor": "openai-images",
         "options": {"model": "m-1", "base_url": f"{url}/v1", "concurrency": 2} | options,
     }
     (place / "editor.yaml").write_text(yaml.safe_dump(card))

@@ -65,7 +65,7 @@ def judge_folder(folder: Path, url: str, *, name: str = "asking", **options: Any
         "id": name,
         "description": "asks a server",
         "domain": options.pop("domain", "photo"),
-        "judge": "micebench.judges.protocols.protocol_judge:PhotoJudge",
+        "judge": "protocol",
         "metrics": options.pop("metrics", ["GA"]),
         "options": {"protocol": "micebench", "vlm": vlm} | options,
     }

@@ -34,7 +34,7 @@ def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.parent.mkdir(parents=True)
     options = {"split": "test", "turns": 3, "counts": {"plain": 8, "cm": 6, "cu": 6}, "seed": 3}
     fields = {"id": TASK, "description": "a small task", "domain": "mini", "turns": 3, "judge": "exact"}
-    path.write_text(yaml.safe_dump(fields | {"adapter": "micebench.tasks.mini:sessions", "options": options}))
+    path.write_text(yaml.safe_dump(fields | {"loader": "mini", "options": options}))
     return folder
 
 

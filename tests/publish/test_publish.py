@@ -42,13 +42,13 @@ def write_card(folder: Path, room: str, name: str, **fields: object) -> Path:
 
 def write_cards(folder: Path) -> Path:
     for name, options in TASKS.items():
-        adapter = {"adapter": "micebench.tasks.mini:sessions", "judge": "exact"}
+        adapter = {"loader": "mini", "judge": "exact"}
         turns = 1 if options.get("start") else options["turns"]
         write_card(folder, "tasks", name, options=options, turns=turns, **adapter)
     editor = {"context": "history", "batch": 64}
-    write_card(folder, "baselines", "fumbling", editor="micebench.editors.scripted:Clumsy",
+    write_card(folder, "baselines", "fumbling", editor="clumsy",
                options={"failure": FAILURE}, **editor)  # fmt: skip
-    write_card(folder, "baselines", "fading", editor="micebench.editors.scripted:Drifting",
+    write_card(folder, "baselines", "fading", editor="drifting",
                options={"blur_sigma_px": 1.0, "noise_std": 0.06}, **editor)  # fmt: skip
     return folder
 
@@ -254,7 +254,7 @@ def judged_by_another(made: Path, folder: Path) -> list[Path]:
     card = folder / "cards/judges/lenient/judge.yaml"
     card.parent.mkdir(parents=True)
     fields = {"id": "lenient", "description": "x", "domain": "mini", "metrics": ["IF"]}
-    card.write_text(yaml.safe_dump(fields | {"judge": "micebench.judges.exact.judge:ExactJudge"}))
+    card.write_text(yaml.safe_dump(fields | {"judge": "exact"}))
     return [judge(copied(made, folder / "run"), "lenient", cards=[folder / "cards"]).path]
 
 

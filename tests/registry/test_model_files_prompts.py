@@ -13,7 +13,7 @@ from tests.judges.fake_vlm_server import Vlm, completes
 from tests.judges.photo_cards import judge_folder
 from tests.toy import Painter, toy_cards
 
-TASK = TaskCard(id="t", description="", domain="photo", adapter="a:b", judge=None, turns=3)
+TASK = TaskCard(id="t", description="", domain="photo", loader="a:b", judge=None, turns=3)
 
 
 def identity(cards: Path) -> str:

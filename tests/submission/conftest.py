@@ -25,10 +25,10 @@ def write_card(folder: Path, room: str, name: str, **fields: object) -> Path:
 def write_cards(folder: Path) -> Path:
     """Task `tiny` (26 sessions of 3 turns) and the models `fumbling` and `failing`, two clumsy ones."""
     options = {"split": "test", "turns": 3, "counts": COUNTS, "seed": 0}
-    write_card(folder, "tasks", "tiny", adapter="micebench.tasks.mini:sessions", options=options, turns=3,
+    write_card(folder, "tasks", "tiny", loader="mini", options=options, turns=3,
                judge="exact")  # fmt: skip
     for name, failure in (("fumbling", FAILURE), ("failing", dict.fromkeys(FAILURE, 0.9))):
-        write_card(folder, "baselines", name, editor="micebench.editors.scripted:Clumsy", context="history",
+        write_card(folder, "baselines", name, editor="clumsy", context="history",
                    batch=64, options={"failure": failure})  # fmt: skip
     return folder
 

@@ -22,9 +22,7 @@ class Slow:
         self.cards = [write_cards(folder / "cards")]
         path = folder / "cards/tasks/tiny/task.yaml"
         path.write_text(path.read_text().replace("judge: exact", "judge: slow"))
-        write_card(
-            folder / "cards", "judges", "slow", judge="micebench.judges.exact.judge:ExactJudge", metrics=METRICS
-        )
+        write_card(folder / "cards", "judges", "slow", judge="exact", metrics=METRICS)
         run = evaluate("tiny", "fumbling", out=folder / "run", cards=self.cards)
         self.bundle = submit(run.path, **ABOUT, out=folder / "b.zip", cards=self.cards).path
 

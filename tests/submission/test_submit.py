@@ -84,7 +84,7 @@ def test_cards_that_were_changed(made: Made, tmp_path: Path, room: str, name: st
 
 def test_a_judge_that_was_changed(made: Made, tmp_path: Path):
     """The run's judge is called as the one that ships, and is kinder."""
-    fields = {"judge": "micebench.judges.exact.judge:ExactJudge", "metrics": ["IF", "GA"], "concurrent": True}
+    fields = {"judge": "exact", "metrics": ["IF", "GA"], "concurrent": True}
     kinder = tmp_path / "kinder"
     write_card(kinder, "judges", "exact", **fields)
     run = copied(made, tmp_path)

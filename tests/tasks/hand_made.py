@@ -19,12 +19,12 @@ RULE = (
 )
 
 
-def make_card(adapter: str, *files: str, **fields: Any) -> TaskCard:
+def make_card(loader: str, *files: str, **fields: Any) -> TaskCard:
     settings: dict[str, Any] = {
         "id": "toy",
         "description": "",
         "domain": "photo",
-        "adapter": f"micebench.tasks.{adapter}:sessions",
+        "loader": loader,
         "data": DataSource(files=list(files)),
         "judge": None,
         "turns": 10,

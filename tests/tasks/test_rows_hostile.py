@@ -119,7 +119,7 @@ def releases(folder: Path, image: str) -> list[tuple[Any, Path]]:
 
 
 def root_of(card: Any, folder: Path) -> Path:
-    return folder / card.adapter.removeprefix("micebench.tasks.").removesuffix(":sessions")
+    return folder / card.loader
 
 
 def test_an_image_that_a_link_takes_from_outside_is_absent(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_an_image_that_a_link_takes_from_outside_is_absent(tmp_path: Path) -> No
             else:
                 (place / "sub").symlink_to(tmp_path / "private")
             (session,) = read(card, root_of(card, tmp_path / link))
-            assert not session.image.present, card.adapter
+            assert not session.image.present, card.loader
             with pytest.raises(DataError, match="missing"):
                 session.image.read()
 
@@ -199,8 +199,8 @@ def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 
 def test_check_names_a_broken_adapter(tmp_path: Path) -> None:
-    with pytest.raises(CardError, match="task 'toy': adapter: cannot import"):
-        audit(CARD.model_copy(update={"adapter": "not_there_at_all:sessions"}), tmp_path)
+    with pytest.raises(CardError, match="task 'toy': loader: cannot import"):
+        audit(CARD.model_copy(update={"loader": "not_there_at_all:sessions"}), tmp_path)
 
 
 _VALUES = st.recursive(

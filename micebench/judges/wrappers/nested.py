@@ -4,7 +4,7 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from micebench.cards import JudgeCard, load_card, made, resolve
+from micebench.cards import JudgeCard, load_card, made, resolve_kind
 from micebench.errors import CardError
 from micebench.judges.base import Judge
 from micebench.judges.runtime.preflight import probe
@@ -27,7 +27,7 @@ def build_member(card: JudgeCard, member: Member) -> Judge:
     """
     found = _card_of(card, member)
     where = f"judge {card.id!r}: member {member.judge!r}"
-    return cast(Judge, made(found.judge, resolve(found.judge, where=where), found, where=where))
+    return cast(Judge, made(found.judge, resolve_kind("judge", found.judge, where=where), found, where=where))
 
 
 def probe_member(card: JudgeCard, member: Member) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from micebench.cards import TaskCard, resolve
+from micebench.cards import TaskCard, resolve_kind
 from micebench.errors import DataError
 from micebench.instructions import ParsedEdit, by_pronoun, remain_names
 from micebench.sessions import ImageFile, Session
@@ -137,7 +137,7 @@ def _annotation_problems(session: Session, fields: Mapping[str, str]) -> Iterato
         for (kind, where, field, text), metrics in merged.items():
             listed.add((turn.number, kind))
             yield Problem("warning", kind, where, field, session.id, turn.number, tuple(sorted(metrics)), text)
-    # an adapter that marks nothing is looked through all the same
+    # sessions of a loader that marks nothing are checked all the same
     for fault in session_faults(session, fields):
         if (fault.turn, fault.kind) not in listed:
             place = (session.provenance, fault.field, session.id, fault.turn)
@@ -145,9 +145,8 @@ def _annotation_problems(session: Session, fields: Mapping[str, str]) -> Iterato
 
 
 def _field_names(card: TaskCard) -> Mapping[str, str]:
-    """What the adapter's format calls our fields (its module's FIELDS), for messages."""
-    resolve(card.adapter, where=f"task {card.id!r}: adapter")
-    module = sys.modules[card.adapter.partition(":")[0]]
+    """What the loader's format calls our fields (its module's FIELDS), for messages."""
+    module = sys.modules[resolve_kind("loader", card.loader, where=f"task {card.id!r}: loader").__module__]
     return {**FIELDS, **getattr(module, "FIELDS", {})}
 
 

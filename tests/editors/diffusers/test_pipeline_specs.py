@@ -32,7 +32,7 @@ def photos(tmp_path_factory):
         id="photos",
         description="two photographs",
         domain="photo",
-        adapter="micebench.tasks.generic:sessions",
+        loader="jsonl",
         data=DataSource(files=["sessions.jsonl"]),
         judge=None,
         turns=3,

@@ -43,7 +43,7 @@ def test_any_answer_will_do_and_nothing_is_asked_for(status: int) -> None:
 def test_the_engine_looks_for_the_server_of_a_card() -> None:
     named = card(unused_url(), **ONCE)
     source = EditorSource("remote", "0", "last", 1, card=named.model_copy(update={
-        "editor": "micebench.editors.remote.openai_images:OpenAIImagesEditor"
+        "editor": "openai-images"
     }))  # fmt: skip
     with pytest.raises(CardError, match="does not answer: no connection"):
         source.probe()

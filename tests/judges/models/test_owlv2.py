@@ -182,7 +182,7 @@ def test_a_card_names_it_by_kind(folder: Path) -> None:
             "id": "mine",
             "description": "d",
             "domain": "photo",
-            "judge": "micebench.judges.protocols.protocol_judge:PhotoJudge",
+            "judge": "protocol",
         }
         return JudgeCard.model_validate(fields | {"metrics": ["CC.object"]}), {"detector": said}
 

@@ -38,7 +38,7 @@ def ensemble(folder, *members, metrics=("IF",), version=1, require=None):
     write(
         folder,
         "all",
-        "micebench.judges.wrappers.ensemble:EnsembleJudge",
+        "ensemble",
         {"members": pinned, "require": require},
         metrics,
     )

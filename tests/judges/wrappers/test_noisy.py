@@ -53,7 +53,7 @@ def noisy(tmp_path):
         write(
             tmp_path,
             "noisy",
-            "micebench.judges.wrappers.noisy:NoisyJudge",
+            "noisy",
             {"judge": "fixed", "version": 1, **options},
         )
         return NoisyJudge(load_card(JudgeCard, "noisy", (tmp_path,)))

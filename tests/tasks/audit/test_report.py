@@ -161,7 +161,7 @@ def test_an_adapter_that_marks_nothing_is_looked_through_all_the_same(tmp_path: 
 
     sys.path.insert(0, str(tmp_path))
     try:
-        result = audit(make_card("x", data=None).model_copy(update={"adapter": "own_adapter:sessions"}), None)
+        result = audit(make_card("x", data=None).model_copy(update={"loader": "own_adapter:sessions"}), None)
     finally:
         sys.path.remove(str(tmp_path))
     assert [(problem["kind"], problem["metrics"]) for problem in result["problems"]] == [

@@ -46,7 +46,7 @@ def write_sessions(folder: Path, turns: Sequence[int] = (2, 1), side: int = 64) 
             "id": "photographs",
             "description": "x",
             "domain": "photo",
-            "adapter": "micebench.tasks.generic:sessions",
+            "loader": "jsonl",
             "data": {"files": ["sessions.jsonl"]},
             "split": "train",
             "judge": None,

@@ -15,7 +15,7 @@ from micebench.sessions import Session
 from tests import toy
 from tests.toy import Painter
 
-TOY = TaskCard(id="toy", description="", domain="mini", adapter="tests.toy:sessions", judge=None, turns=3)
+TOY = TaskCard(id="toy", description="", domain="mini", loader="tests.toy:sessions", judge=None, turns=3)
 WINDOW = SamplingPlan(kind="sde", window=2)
 
 

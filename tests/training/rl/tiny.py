@@ -21,7 +21,7 @@ def tiny_editor(folder, **options):
         id="tiny",
         description="x",
         domain="mini",
-        editor="micebench.editors.diffusers:DiffusersEditor",
+        editor="diffusers",
         batch=16,
         weights=str(folder),
         options={

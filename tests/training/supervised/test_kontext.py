@@ -27,7 +27,7 @@ def tiny_card(weights, context="last", tokens=24):
         id="tiny",
         description="x",
         domain="mini",
-        editor="micebench.editors.diffusers:DiffusersEditor",
+        editor="diffusers",
         context=context,
         batch=8,
         weights=str(weights),

@@ -3,7 +3,7 @@
 import inspect
 from typing import Any
 
-from micebench.cards import EditorCard, check_fields, resolve
+from micebench.cards import EditorCard, check_fields, resolve_kind
 from micebench.editors.diffusers import DiffusersEditor, PipelineOptions
 from micebench.errors import CardError
 
@@ -18,7 +18,7 @@ def check_card(card: EditorCard, *, full: bool) -> None:
         full: all weights of the denoiser are to learn.
     """
     where = f"model {card.id!r}"
-    if resolve(card.editor, where=where) is not DiffusersEditor:
+    if resolve_kind("editor", card.editor, where=where) is not DiffusersEditor:
         raise CardError(f"{where} cannot be trained: only diffusers pipelines can, and it is made by {card.editor}")
     options = check_fields(card.options, PipelineOptions, where=f"{where}, options")
     if card.adapter is not None:
