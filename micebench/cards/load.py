@@ -145,7 +145,8 @@ def _hint(kind: str, found: Any) -> str:
 def card_hash(card: Card) -> str:
     """sha256 (hex) over everything in the card that can move a score, independent of key order and layout.
 
-    Left out: what is only shown (`_DISPLAY_ONLY`). A card names kinds, never import paths, so moving code changes no hash.
+    Left out: what is only displayed (`_DISPLAY_ONLY`). A card names kinds, never import paths, so moving code changes
+    no hash.
     A field at its default says nothing: spelled out or left out is one card, and a card keeps its hash when
     the schema gains a field. (A default that changes therefore raises the version of the cards it moves.)
     """

@@ -13,7 +13,7 @@ from micebench.tasks import generic
 from micebench.tasks.dataset import build_dataset
 from tests.tasks.hand_made import make_card, mice_row, png, read, read_leniently, write, write_lines
 
-CARD = make_card("generic", "my.jsonl")
+CARD = make_card("jsonl", "my.jsonl")
 SMALL = {"id": "a", "image": "a.png", "instructions": ["Remove the cup", "Paint it green"]}
 
 
@@ -88,7 +88,7 @@ def test_a_saved_dataset_and_a_parquet_file_of_our_schema_are_read(tmp_path: Pat
     dataset = build_dataset(before)
     dataset.save_to_disk(str(tmp_path / "saved"))
     load_from_disk(str(tmp_path / "saved")).to_parquet(str(tmp_path / "tables/a.parquet"))  # images inside
-    for card, folder in ((CARD, tmp_path / "saved"), (make_card("generic", "*.parquet"), tmp_path / "tables")):
+    for card, folder in ((CARD, tmp_path / "saved"), (make_card("jsonl", "*.parquet"), tmp_path / "tables")):
         after = read(card, folder)
         assert [session.task for session in after] == ["toy", "toy"]
         assert [session.turns for session in after] == [session.turns for session in before]
@@ -101,7 +101,7 @@ def test_an_image_stored_as_a_path_must_lie_in_the_folder(tmp_path: Path) -> Non
     def stored(file: str) -> bool:
         session = Session("a", "t", "plain", ImageFile("a.png", file=file), (Turn(1, "x"),))
         pq.write_table(build_dataset([session]).data.table, tmp_path / "a.parquet")
-        (after,) = read(make_card("generic", "a.parquet"), tmp_path)
+        (after,) = read(make_card("jsonl", "a.parquet"), tmp_path)
         assert after.image.path == "a.png"
         return after.image.present
 

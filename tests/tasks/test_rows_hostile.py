@@ -20,7 +20,7 @@ from micebench.tasks.rows import BadRow
 from micebench.tasks.source import locate
 from tests.tasks.hand_made import make_card, mice_row, png, read, read_leniently, write, write_card, write_lines
 
-CARD = make_card("generic", "my.jsonl")
+CARD = make_card("jsonl", "my.jsonl")
 SMALL = {"id": "a", "image": "a.png", "instructions": ["Remove the cup"]}
 
 
@@ -103,7 +103,7 @@ def test_a_label_of_no_whole_turn_is_refused(tmp_path: Path, turn: str) -> None:
 
 def releases(folder: Path, image: str) -> list[tuple[Any, Path]]:
     """(card, where the image belongs) of one release per adapter, with one session whose source is `image`."""
-    write_lines(folder / "generic/my.jsonl", [{**SMALL, "image": image}])
+    write_lines(folder / "jsonl/my.jsonl", [{**SMALL, "image": image}])
     write_lines(folder / "mice/cu/test_metadata.jsonl", [mice_row(image=image)])
     write_lines(folder / "imgedit/content_memory/annotation.json", [{"id": image, "turn1": "x"}])
     write(
@@ -111,7 +111,7 @@ def releases(folder: Path, image: str) -> list[tuple[Any, Path]]:
         json.dumps({"s": [{"input": image, "output": "o.png", "instruction": "x"}]}),
     )
     return [
-        (make_card("generic", "my.jsonl"), folder / "generic"),
+        (make_card("jsonl", "my.jsonl"), folder / "jsonl"),
         (make_card("mice", "cu/test_metadata.jsonl"), folder / "mice/cu"),
         (make_card("imgedit", "*/annotation.json"), folder / "imgedit/content_memory"),
         (make_card("magicbrush", "*.parquet"), folder / "magicbrush/images/s"),
@@ -184,7 +184,7 @@ def test_a_snapshot_of_the_hub_s_cache_is_links_to_its_blobs(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("pattern", ["../*.jsonl", "/etc/*", "", "a/../../b.jsonl", "a\0b"])
 def test_annotation_files_outside_the_data_folder_are_refused(tmp_path: Path, pattern: str) -> None:
-    card = make_card("generic", data=DataSource(files=[pattern]))
+    card = make_card("jsonl", data=DataSource(files=[pattern]))
     with pytest.raises(CardError, match="is not a path inside the data folder"):
         read(card, tmp_path)
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from micebench.cards import EditorCard, check_fields, find_cards, load_card, resolve
+from micebench.cards import EditorCard, check_fields, find_cards, load_card, resolve_kind
 from micebench.editors.remote.endpoint_editor import each
 from micebench.editors.remote.gemini import GeminiEditor
 from micebench.editors.remote.openai_images import OpenAIImagesEditor
 from micebench.errors import CardError
 
 ROOT = Path(__file__).parents[3]
-KINDS = ("openai_images:", "gemini:", "replay:")
+KINDS = ("editor: openai-images", "editor: gemini", "editor: replay")
 SHIPPED = [name for name, path in find_cards(EditorCard).items() if any(kind in path.read_text() for kind in KINDS)]
 PAGE = (ROOT / "docs/editors-remote.md").read_text(encoding="utf-8")
 
@@ -36,9 +36,9 @@ def test_shipped_cards(name: str, tmp_path: Path) -> None:
     assert card.domain == "photo"
     if "replay" in name:
         with pytest.raises(CardError, match="say which, as in --model replay:FOLDER"):
-            resolve(card.editor, where="test")(card)
+            resolve_kind("editor", card.editor, where="test")(card)
         card = card.model_copy(update={"weights": str(tmp_path)})
-    editor = resolve(card.editor, where="test")(card)
+    editor = resolve_kind("editor", card.editor, where="test")(card)
     if isinstance(editor, OpenAIImagesEditor | GeminiEditor):
         assert editor.endpoint.base_url.startswith(("https://", "http://localhost"))
         assert "key" not in str(card.options).lower().replace("key_env", "").replace("_api_key", "")
@@ -47,7 +47,7 @@ def test_shipped_cards(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL), ids=["server", "replay"])
 def test_cards_of_the_docs(text: str, tmp_path: Path) -> None:
     card = check_fields(yaml.safe_load(text), EditorCard, where="docs").model_copy(update={"weights": str(tmp_path)})
-    assert hasattr(resolve(card.editor, where="docs")(card), "edit")
+    assert hasattr(resolve_kind("editor", card.editor, where="docs")(card), "edit")
 
 
 def test_the_python_of_the_docs() -> None:

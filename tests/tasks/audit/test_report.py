@@ -257,7 +257,7 @@ def test_help_says_what_the_exit_code_means() -> None:
 
 
 def test_cards_of_ones_own(tmp_path: Path) -> None:
-    write_card(tmp_path / "cards/tasks/toy", make_card("generic", "my.jsonl"))
+    write_card(tmp_path / "cards/tasks/toy", make_card("jsonl", "my.jsonl"))
     write_lines(tmp_path / "my.jsonl", [{"id": "a", "image": "a.png", "instructions": ["x"]}])
     result = cli("--task", "toy", "--data", str(tmp_path), "--cards", str(tmp_path / "cards"), "--json")
     assert json.loads(result.stdout)["sessions"] == 1
