@@ -12,10 +12,17 @@ from PIL import Image
 
 from micebench.editors.base import Edited, EditRequest
 from micebench.engine.evaluate import evaluate, judge
+<<<<<<< HEAD:tests/faults/test_rejected_credentials.py
 from micebench.engine.run_reader import Run, open_run
 from micebench.errors import EndpointError
 from tests.editors.fake_image_server import Call, Reply, b64, serving
 from tests.judges.fake_vlm_server import Act, Vlm, complies, sends
+=======
+from micebench.engine.run import Run, open_run
+from micebench.errors import CardError, EndpointError
+from tests.editors.loopback import Call, Reply, b64, serving
+from tests.judges.loopback import Act, Vlm, complies, sends
+>>>>>>> 44627f8 ([editors] Pin that the engine looks for the server of images before editing):tests/faults/test_who_is_turned_away_stops_at_once.py
 from tests.judges.photo_cards import judge_folder
 from tests.toy import Painter, toy_cards
 
@@ -100,6 +107,15 @@ def test_the_line_names_what_to_mend(
         assert 1 <= len(server.calls) <= 2, "what was under way together, and no more"
     assert fnmatchcase(said, line)
     assert "sk-not" not in said
+    assert list(in_folder(tmp_path / "run").edits()) == [], "no session has failed"
+
+
+def test_a_server_of_images_that_is_not_there_is_noticed_before_editing(tmp_path: Path) -> None:
+    with serving(Shop(0, NO_KEY)) as gone:
+        pass
+    cards = remote(tmp_path / "cards", gone.url, patience={"attempts": 1})
+    with pytest.raises(CardError, match=r"^model 'remote': the server at .* does not answer: no connection"):
+        evaluate("toy", "remote", out=tmp_path / "run", cards=[cards])
     assert list(in_folder(tmp_path / "run").edits()) == [], "no session has failed"
 
 

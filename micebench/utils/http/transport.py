@@ -93,13 +93,7 @@ def why_no_connection(error: Exception, host: str) -> tuple[str, bool]:
         ), False
     tls = cause(error, ssl.SSLError)
     if tls is not None:
-        plain = tls.reason in (
-            "WRONG_VERSION_NUMBER",
-            "HTTP_REQUEST",
-            "RECORD_LAYER_FAILURE",
-            "PACKET_LENGTH_TOO_LONG",
-        )
-        if plain:
+        if tls.reason in _NOT_TLS:
             return "the server does not speak TLS; is its URL http:// instead of https://?", False
         return f"no TLS connection ({tls.reason or 'unknown reason'})", True
     if cause(error, socket.gaierror) is not None or cause(error, UnicodeError) is not None:
