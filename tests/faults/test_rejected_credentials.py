@@ -12,17 +12,10 @@ from PIL import Image
 
 from micebench.editors.base import Edited, EditRequest
 from micebench.engine.evaluate import evaluate, judge
-<<<<<<< HEAD:tests/faults/test_rejected_credentials.py
 from micebench.engine.run_reader import Run, open_run
-from micebench.errors import EndpointError
+from micebench.errors import CardError, EndpointError
 from tests.editors.fake_image_server import Call, Reply, b64, serving
 from tests.judges.fake_vlm_server import Act, Vlm, complies, sends
-=======
-from micebench.engine.run import Run, open_run
-from micebench.errors import CardError, EndpointError
-from tests.editors.loopback import Call, Reply, b64, serving
-from tests.judges.loopback import Act, Vlm, complies, sends
->>>>>>> 44627f8 ([editors] Pin that the engine looks for the server of images before editing):tests/faults/test_who_is_turned_away_stops_at_once.py
 from tests.judges.photo_cards import judge_folder
 from tests.toy import Painter, toy_cards
 
