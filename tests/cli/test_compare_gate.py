@@ -100,8 +100,10 @@ def test_no_base_and_wrong_options_are_no_regression(scripted, tmp_path):
 def drift(run: Path, *, drifted: bool) -> None:
     manifest = open_run(run).manifest
     scores = {"scores": {"one/IF": 1.0}, "missing": {}}
-    record = {"golden": "g", "items": 1, "start": scores, "end": scores, "limit": 0.1, "drifted": drifted}
     assert manifest.judge_hash is not None
+    record = {"judge": manifest.judge, "judge_hash": manifest.judge_hash, "golden": "g", "items": 1}
+    record |= {"start": scores, "end": scores, "changes": {}, "shift": 0.0, "largest": 0.0, "coverage": 1.0}
+    record |= {"limit": 0.1, "drifted": drifted}
     key = f"{manifest.judge}-{manifest.judge_hash[:8]}"
     RunDir(run).drift.write_text(json.dumps({"judges": {key: record}}), encoding="utf-8")
 

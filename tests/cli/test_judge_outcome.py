@@ -83,7 +83,7 @@ def test_run_and_judge_end_with_the_code_of_what_they_yielded(
         found, _, err = micebench(*verb)
         assert found == code
         assert line in err
-        assert ("--retry-failed` asks again" in err) == (" of 34 verdicts: " in line)
+        assert (f"--retry-failed --cards {cards}` asks again" in err) == (" of 34 verdicts: " in line)
     assert open_run("r").unanswered().nothing == (code == 3)
     monkeypatch.setattr(Moody, "statuses", {})
     retried = micebench("judge", "r", "--cards", cards, "-q", "--no-report", "--retry-failed")

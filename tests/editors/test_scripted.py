@@ -93,7 +93,7 @@ def test_the_accepted_results_are_what_they_score_today(summaries, model):
 
 def test_same_seed_same_images_whatever_the_batch():
     """Batching never changes a result."""
-    from micebench.cards import EditorCard, load_card, resolve
+    from micebench.cards import EditorCard, load_card, resolve_kind
     from micebench.editors.base import EditRequest
     from micebench.tasks.load import iter_sessions, load_task
 
@@ -103,7 +103,7 @@ def test_same_seed_same_images_whatever_the_batch():
     ]
     for model in ("drifting", "clumsy", "oracle"):
         card = load_card(EditorCard, model)
-        editor = resolve(card.editor, where=model)(card)
+        editor = resolve_kind("editor", card.editor, where=model)(card)
         together = editor.edit(requests)
         alone = [editor.edit([request])[0] for request in requests]
         assert all((a == b).all() for a, b in zip(together, alone, strict=True))

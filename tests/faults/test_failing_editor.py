@@ -81,6 +81,6 @@ def test_a_task_may_allow_other_sizes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("thing", [object(), "tests.toy:SECRET", "tests.toy:sessions"])
 def test_what_is_no_editor_is_refused_before_anything_starts(tmp_path: Path, thing: object) -> None:
-    with pytest.raises(CardError, match="is not an editor: it has no method 'edit'"):
+    with pytest.raises(CardError, match=r"is not an editor: it has no method 'edit'|not a class"):
         evaluate("toy", thing, out=tmp_path / "run", cards=[toy_cards(tmp_path / "cards")])
     assert not (tmp_path / "run").exists()

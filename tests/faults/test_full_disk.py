@@ -72,5 +72,5 @@ def test_a_line_that_only_half_fits_is_cut_off_later(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"cannot write .*file"):
+    with pytest.raises(RunError, match=r"--out .*file is not a folder; give another"):
         evaluate("toy", "painter", out=tmp_path / "file" / "run", cards=[toy_cards(tmp_path / "cards")])

@@ -14,7 +14,7 @@ def picture(value: int) -> bytes:
     return png(value, (8, 8))
 
 
-CARD = make_card("generic", "sessions.jsonl", turns=2)
+CARD = make_card("jsonl", "sessions.jsonl", turns=2)
 
 
 def release(folder: Path, **broken: bytes) -> Path:

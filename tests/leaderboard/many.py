@@ -54,6 +54,12 @@ def _summary(like: Any, value: float, rng: np.random.Generator) -> dict[str, Any
         for cell in by_turn.values():
             if cell["value"] is not None:
                 moved = float(np.clip(value + 20 * rng.random(), 0, 100))
-                cell |= {"value": moved, "low": max(moved - 6, 0.0), "high": min(moved + 6, 100.0)}
-    summary["metrics"]["overall"]["3"] |= {"value": value, "low": max(value - 6, 0.0), "high": min(value + 6, 100.0)}
+                cell |= _cell(moved)
+    summary["metrics"]["overall"]["3"] |= _cell(value)
     return summary
+
+
+def _cell(value: float) -> dict[str, float]:
+    """Nothing is missing: both bounds are the value."""
+    ends = {"low": max(value - 6, 0.0), "high": min(value + 6, 100.0)}
+    return {"value": value, "at_least": value, "at_most": value, **ends}

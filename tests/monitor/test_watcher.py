@@ -148,7 +148,7 @@ def test_a_broken_checkpoint_is_one_line_and_stops_nothing(watched: Bench) -> No
         "step-5": "passed",
     }
     reasons = {entry.label: entry.reasons for entry in log_of(training).entries}
-    assert "editor.yaml: not valid YAML" in reasons["step-1"][0]
+    assert "editor.yaml:1: not valid YAML" in reasons["step-1"][0]
     assert "not a number" in reasons["step-2"][-1]
     assert f"failed in {COUNT} sessions" in reasons["step-2"][-1]
     assert reasons["step-4"] == ["vae/ is missing"]
@@ -274,6 +274,6 @@ def test_another_watch_or_another_task_is_refused(watched: Bench) -> None:
     with pytest.raises(RunError, match="is not measured"):
         watch(training, base, options(cards, out=training / "w2", gate=GateOptions(metric="collapse")))
     path = cards / "tasks/toy/task.yaml"
-    path.write_text(path.read_text().replace("tiny sessions", "others"))
+    path.write_text(path.read_text() + "\nversion: 9\n")
     with pytest.raises(RunError, match="has changed since"):
         watch(training, base, options(cards))

@@ -77,7 +77,7 @@ TOO_MUCH: dict[str, tuple[Callable[[Forgery], object], str]] = {
         lambda forged: forged.change("sessions.jsonl", lambda line: line["turns"][0].update(instruction="x" * 4001)),
         "sessions.jsonl:1: turns.0.instruction",
     ),
-    "many metrics": (manifest(metrics=[f"m{n}" for n in range(65)]), "more than 64 metrics"),
+    "many metrics": (manifest(metrics=[f"m{n}" for n in range(65)]), "unknown metric 'm0'"),
     "a card of many items": (manifest(editor_card={"x": [[]] * 500_000}), "submission.json: more than 500,000 items"),
     "a summary of many items": (
         lambda forged: forged.members.update({"summary.json": b'{"x":[' + b"[]," * 500_000 + b"[]]}"}),

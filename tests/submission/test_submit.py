@@ -78,7 +78,7 @@ def test_failed_and_refused_edits(made: Made, tmp_path: Path, status: str):
 def test_cards_that_were_changed(made: Made, tmp_path: Path, room: str, name: str, said: str):
     cards = write_cards(tmp_path / "cards")
     (path,) = (cards / room / name).iterdir()
-    path.write_text(path.read_text().replace("of a test", "of another test"))
+    path.write_text(path.read_text() + "\nversion: 9\n")
     assert said in refused(copied(made, tmp_path), [cards])
 
 

@@ -73,7 +73,7 @@ def test_what_cannot_be_an_adapter_is_named(tiny_card, lora, task, tmp_path):
     with pytest.raises(CardError, match="no such file"):
         editor_source(tiny_card(), task, files=ModelFiles(adapter=tmp_path / "nowhere"))
     with pytest.raises(CardError, match="Python editor loads its own"):
-        editor_source("identity", task, files=ModelFiles(adapter=lora))
+        editor_source("micebench.editors.scripted:Identity", task, files=ModelFiles(adapter=lora))
     with pytest.raises(CardError, match="is no adapter for FluxKontextPipeline"):
         DiffusersEditor(tiny_card(adapter=AdapterSource(weights=str(tmp_path))))
     with pytest.raises(CardError, match="LongCatImageEditPipeline takes no adapter"):

@@ -18,7 +18,7 @@ from micebench.tasks.load import load_task_card
 PHOTO_MODELS = sorted(
     name
     for name, card in ((name, load_card(EditorCard, name)) for name in find_cards(EditorCard))
-    if card.domain == "photo" and card.editor.startswith("micebench.editors.diffusers:")
+    if card.domain == "photo" and card.editor == "diffusers"
 )
 
 

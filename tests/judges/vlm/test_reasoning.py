@@ -56,7 +56,7 @@ def test_the_answer_is_what_follows_the_reasoning(family: str) -> None:
     assert scores == {"consistency": 2}
 
 
-MICEBENCH_HASH = "3e45d0210ccf943b097f8600eed23ec3499cbc1e0fbd678f02b5a57f0dfa04e5"
+MICEBENCH_HASH = "b0e653a6cfe641465fb99d4af57b3a018101c1015e0600fa01cd0ef1e15d9999"
 UNCLEAR = [
     "<think>{}", "<thinking>{}", "[THINK]{}", "<think {}", "◁think▷{}", "<|begin_of_thought|>{}", "```reasoning\n{}",
     "<think>a<think>b</think>{}", "<think>a</think><reflection>{}", "<|channel|>analysis<|message|>{}<|end|>",

@@ -193,7 +193,7 @@ def test_what_no_error_names_stays_as_it_is(noisy) -> None:
         ({"flip": {"IF": 1.2}}, r"flip of IF is 1.2; give a number in \[0, 1\]"),
         ({"noise": {"IF": -0.1}}, "noise of IF is -0.1"),
         ({"bias": {"IF": 2}}, r"bias of IF is 2; give a number in \[-1, 1\]"),
-        ({"bias": {"IF": float("nan")}}, "bias of IF is nan"),
+        ({"bias": {"IF": float("nan")}}, r"\.nan is no finite number"),
         ({"levels": {"IF": 1}}, "levels of IF is 1"),
         ({"flip": {"IQ": 0.1}}, "IQ"),
         ({"votes": 0}, "votes"),

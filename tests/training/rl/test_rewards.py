@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from micebench.cards import EditorCard, JudgeCard, load_card, resolve
+from micebench.cards import EditorCard, JudgeCard, load_card, resolve_kind
 from micebench.editors.base import EditRequest
 from micebench.engine.evaluate import evaluate
 from micebench.engine.run_reader import Run
@@ -41,7 +41,7 @@ class Seedless:
     def __init__(self, name: str) -> None:
         card = load_card(EditorCard, name)
         self.context = card.context
-        self.editor = resolve(card.editor, where=name)(card)
+        self.editor = resolve_kind("editor", card.editor, where=name)(card)
 
     def edit(self, requests: Sequence[EditRequest]) -> list:
         return self.editor.edit([replace(request, seed=len(request.instruction)) for request in requests])

@@ -12,7 +12,7 @@ pytest.importorskip("tensorboard")
 import numpy as np  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-import micebench.training.rl.trainer as trainer  # noqa: E402
+import micebench.training.rl.preflight as preflight  # noqa: E402
 from micebench.errors import RunError  # noqa: E402
 from micebench.training.rl.losses import old_policy_decay  # noqa: E402
 from micebench.training.rl.policies.diffusion import Policy  # noqa: E402
@@ -87,7 +87,7 @@ def test_an_interrupted_training_goes_on(card, method, straight, tmp_path):
 
 
 def test_a_judge_that_is_down_stops_it_and_costs_nothing(card, method, straight, tmp_path, monkeypatch):
-    build, seen = trainer.judge_source, {"calls": 0, "down": True}
+    build, seen = preflight.judge_source, {"calls": 0, "down": True}
 
     class Judge:
         def __init__(self, whole):
@@ -107,7 +107,7 @@ def test_a_judge_that_is_down_stops_it_and_costs_nothing(card, method, straight,
         def build(self):
             return Judge(self.source.build())
 
-    monkeypatch.setattr(trainer, "judge_source", Source)
+    monkeypatch.setattr(preflight, "judge_source", Source)
     with pytest.raises(RewardOutage, match="503 Service Unavailable"):
         train_rl(tiny_rl(method), tmp_path / "work", card=card, device="cpu")
     seen["down"] = False

@@ -18,7 +18,7 @@ from PIL import Image  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 import micebench.training.rl.validation as validating  # noqa: E402
-from micebench.cards import EditorCard, load_card, resolve  # noqa: E402
+from micebench.cards import EditorCard, load_card, resolve_kind  # noqa: E402
 from micebench.registry.model_files import is_saved_pipeline, saved_pipeline_card  # noqa: E402
 from micebench.errors import RunError  # noqa: E402
 from micebench.training.rl.policies.diffusion import Policy  # noqa: E402
@@ -147,7 +147,7 @@ class Painter:
 
     def __init__(self, model="oracle"):
         card = load_card(EditorCard, model)
-        self.model, self.share = resolve(card.editor, where="x")(card), 1.0
+        self.model, self.share = resolve_kind("editor", card.editor, where="x")(card), 1.0
 
     def edit(self, requests):
         black = Image.new("RGB", (48, 48))
