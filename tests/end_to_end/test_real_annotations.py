@@ -129,7 +129,7 @@ def test_every_session_of_the_release_is_edited_and_judged_once(tmp_path: Path, 
     assert "--task mice --data DIR " in (run / "report" / "index.html").read_text(encoding="utf-8")
     for part in ("Coverage", "Bounds", str(run)):
         assert part in done.stdout
-    retry = f"`micebench judge {run} --cards {tmp_path / 'cards'} --retry-failed` asks again"
+    retry = f"`micebench judge {run} --retry-failed --cards {tmp_path / 'cards'}` asks again"
     assert retry in done.stderr
 
 
