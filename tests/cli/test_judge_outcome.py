@@ -135,7 +135,8 @@ def test_a_server_that_refuses_every_call_alike_is_asked_a_few_times_and_the_sam
             assert "this model takes no images" in err
             assert "the same command then goes on" in err
             assert len(err.strip().splitlines()) == 1
-            assert LEAST_QUESTIONS <= len(server.bodies) - before <= LEAST_QUESTIONS + 2
+            # of 90 questions; calls already under way when the streak is noticed still reach the server
+            assert LEAST_QUESTIONS <= len(server.bodies) - before <= 3 * LEAST_QUESTIONS
         assert list(open_run("r").verdicts()) == [], "what was not answered is not recorded"
         edits = Path("r/edits/main.jsonl").read_bytes()
         closed[0] = False
