@@ -29,7 +29,7 @@ def find_image(path: str, folders: Sequence[Path], root: Path) -> ImageFile:
 def _inside(file: Path, root: Path) -> bool:
     """Whether a file, links followed, lies in `root`, which may itself be a link.
 
-    A snapshot of the hub's cache is a folder of links to the blobs beside it, and these count as inside.
+    A snapshot of the hub's cache is a folder of links to the neighbouring blobs folder, which counts as inside.
     """
     real, home = os.path.realpath(file), Path(os.path.realpath(root))
     if Path(real).is_relative_to(home):
